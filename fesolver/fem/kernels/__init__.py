@@ -1,0 +1,1 @@
+"""Numba kernels on bare arrays; imports numba and numpy only."""

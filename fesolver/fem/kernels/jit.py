@@ -1,0 +1,31 @@
+"""The one decorator for kernels: compiled once, cached where a cache can be written."""
+
+from __future__ import annotations
+
+import warnings
+
+import numba
+from numba.core.caching import _CacheLocator  # noqa: F401  (its absence would mean another cache design)
+
+_has_warned = False
+
+
+def kernel(function=None, **options):
+    """`numba.njit` with an on-disk cache, or compiled in memory with one warning where none can be written."""
+    if function is None:
+        return lambda f: kernel(f, **options)
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        global _has_warned
+        if not _has_warned:
+            _has_warned = True
+            warnings.warn(
+                "no writable place for compiled kernels: they are compiled again in every process; "
+                "set NUMBA_CACHE_DIR to a writable folder",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return numba.njit(**options)(function)

@@ -1,0 +1,91 @@
+"""What a solve returns, and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fesolver.fem.problem import Elasticity, Loads, Problem
+
+__all__ = ["Progress", "Solution", "System"]
+
+Progress = Callable[[int, float], None]
+"""Called as `progress(iteration, relative_residual)`."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Displacements and how they were found.
+
+    Parameters
+    ----------
+    u : (n_points, 3) ndarray
+        Displacement, mm.
+    internal_force : (n_points, 3) ndarray
+        K u, N: what the cells' deformation puts on each point; equals the external force plus the support reaction there.
+    rigid_motion : mapping of str to (6,) ndarray
+        Motion of each rigid body about its reference point (mm, rad).
+    rigid_reaction : mapping of str to (6,) ndarray
+        Force (N) and moment (N mm) about the reference point that each rigid body exerts on the mesh.
+    iterations : int
+        Iterations used (0 for a direct solve).
+    residual_norms : tuple of float
+        ||f - K u|| / ||f|| after each iteration; 2-norm over the free unknowns (rigid rotations scaled to a length), float64.
+    rtol : float
+        Tolerance asked for.
+    method : str
+        Which solver, named.
+    is_converged : bool
+        Whether `rtol` was reached.
+    """
+
+    u: NDArray[np.float64]
+    internal_force: NDArray[np.float64]
+    rigid_motion: Mapping[str, NDArray[np.float64]]
+    rigid_reaction: Mapping[str, NDArray[np.float64]]
+    iterations: int
+    residual_norms: tuple[float, ...]
+    rtol: float
+    method: str
+    is_converged: bool
+
+
+class System(Protocol):
+    """A prepared problem: solve it for loads, or give it other moduli."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem that was prepared."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """Which solver, named."""
+        ...
+
+    def with_elasticity(self, elasticity: Elasticity) -> System:
+        """The same mesh and constraints with other moduli; reuses what stays valid."""
+        ...
+
+    @overload
+    def solve(
+        self,
+        loads: Loads,
+        u0: NDArray[np.float64] | None = ...,
+        rtol: float = ...,
+        on_failure: Literal["raise", "return"] = ...,
+        progress: Progress | None = ...,
+    ) -> Solution: ...
+    @overload
+    def solve(
+        self,
+        loads: Sequence[Loads],
+        u0: NDArray[np.float64] | None = ...,
+        rtol: float = ...,
+        on_failure: Literal["raise", "return"] = ...,
+        progress: Progress | None = ...,
+    ) -> list[Solution]: ...

@@ -1,1 +1,1 @@
-"""solvers"""
+"""Solvers behind one signature: `system = prepare(problem)`, `solution = system.solve(loads)`."""

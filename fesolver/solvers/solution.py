@@ -26,7 +26,7 @@ class Solution:
     u : (n_points, 3) ndarray
         Displacement, mm.
     internal_force : (n_points, 3) ndarray
-        K u, N: what the cells' deformation puts on each point; equals the external force plus the support reaction there.
+        K u, N: what the cells' deformation puts on each point; equals external force plus support reaction.
     rigid_motion : mapping of str to (6,) ndarray
         Motion of each rigid body about its reference point (mm, rad).
     rigid_reaction : mapping of str to (6,) ndarray
@@ -34,7 +34,8 @@ class Solution:
     iterations : int
         Iterations used (0 for a direct solve).
     residual_norms : tuple of float
-        ||f - K u|| / ||f|| after each iteration; 2-norm over the free unknowns (rigid rotations scaled to a length), float64.
+        ||f - K u|| / ||f|| after each iteration; 2-norm in float64 over the free unknowns (rigid rotations scaled to
+        a length).
     rtol : float
         Tolerance asked for.
     method : str

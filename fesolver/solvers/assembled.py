@@ -1,0 +1,146 @@
+"""Assembled matrices: a sparse direct factorisation, or conjugate gradients with smoothed aggregation (pyamg)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fesolver.errors import InputError
+from fesolver.fem.assembly import assemble_stiffness, reduction_matrix
+from fesolver.fem.constraints import check_problem, given_displacement, rigid_force, rigid_modes
+from fesolver.fem.problem import Elasticity, Loads, Problem
+from fesolver.solvers.reduced import BaseSystem
+from fesolver.solvers.solution import Progress
+
+__all__ = ["AssembledSystem"]
+
+MAX_ITERATIONS = 1000
+
+
+class AssembledSystem(BaseSystem):
+    """A reduced, assembled problem: A = P^T K P.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any hexahedral mesh and constraints.
+    method : {"amg", "direct"}
+        Smoothed aggregation with the rigid-body modes as near null space [1]_, or SuperLU.
+
+    References
+    ----------
+    .. [1] N. Bell, L. Olson, J. Schroder, B. Southworth, PyAMG: algebraic multigrid solvers in Python, JOSS 8, 2023.
+    """
+
+    def __init__(self, problem: Problem, method: Literal["amg", "direct"]) -> None:
+        super().__init__(problem, method)
+        self._P = reduction_matrix(problem)
+        self._set_matrix()
+
+    def with_elasticity(self, elasticity: Elasticity) -> AssembledSystem:
+        """The same mesh and constraints with other moduli."""
+        import copy
+
+        other = copy.copy(self)
+        other._problem = replace(self._problem, elasticity=elasticity)
+        check_problem(other._problem)
+        other._set_matrix()
+        return other
+
+    def _set_matrix(self) -> None:
+        """Assemble, reduce and factorise or coarsen."""
+        self._K = assemble_stiffness(self._problem)
+        self._A = (self._P.T @ self._K @ self._P).tocsr()
+        if self._method == "direct":
+            from scipy.sparse.linalg import splu
+
+            self._factor: Any = splu(self._A.tocsc()) if self._A.shape[0] else None
+            return
+        import pyamg
+
+        modes = rigid_modes(self._problem.points, self._problem.points.mean(axis=0)).reshape(-1, 6)
+        # Columns of P are orthogonal and each free unknown has weight 1: P^T modes restricts the rigid motions.
+        weight = np.asarray(self._P.multiply(self._P).sum(axis=0)).ravel()
+        B = (self._P.T @ modes) / weight[:, None]
+        state = np.random.get_state()  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002 (pyamg estimates spectral radii from numpy's global generator)
+        try:
+            self._factor = pyamg.smoothed_aggregation_solver(
+                self._A, B=B, strength=("symmetric", {"theta": 0.01}), smooth="jacobi",
+                presmoother=("block_gauss_seidel", {"sweep": "symmetric", "blocksize": 1}),
+                postsmoother=("block_gauss_seidel", {"sweep": "symmetric", "blocksize": 1}),
+                max_coarse=500,
+            )  # fmt: skip
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+
+    def _solve_one(
+        self, loads: Loads, u0: NDArray[np.float64] | None, rtol: float, progress: Progress | None
+    ) -> tuple[NDArray[np.float64], list[float], bool]:
+        from threadpoolctl import threadpool_limits
+
+        lift = given_displacement(self._problem, loads)
+        external = np.zeros_like(lift) if loads.nodal_force is None else loads.nodal_force
+        b = self._P.T @ (external.ravel() - self._K @ lift.ravel())
+        start = self._P.shape[1] - sum(len(r.free) for r in self._rigid)
+        for rigid in self._rigid:
+            b[start : start + len(rigid.free)] += rigid_force(rigid, loads.rigid.get(rigid.body.name))
+            start += len(rigid.free)
+        norm_b = float(np.linalg.norm(b))
+        if norm_b == 0.0:
+            return lift, [0.0], True
+        norms: list[float] = []
+        with threadpool_limits(1, user_api="blas"):
+            if self._method == "direct":
+                x = self._factor.solve(b)
+                for _ in range(3):  # iterative refinement
+                    r = b - self._A @ x
+                    norms = [float(np.linalg.norm(r)) / norm_b]
+                    if norms[-1] <= min(rtol, 1e-12):
+                        break
+                    x = x + self._factor.solve(r)
+                norms = [float(np.linalg.norm(b - self._A @ x)) / norm_b]
+            else:
+                x, norms = self._conjugate_gradients(b, u0, lift, rtol, progress)
+        u = (self._P @ x).reshape(-1, 3) + lift
+        return u, norms, norms[-1] <= rtol
+
+    def _conjugate_gradients(
+        self,
+        b: NDArray[np.float64],
+        u0: NDArray[np.float64] | None,
+        lift: NDArray[np.float64],
+        rtol: float,
+        progress: Progress | None,
+    ) -> tuple[NDArray[np.float64], list[float]]:
+        """Preconditioned conjugate gradients on the true residual."""
+        from scipy.sparse.linalg import lsqr
+
+        A, M = self._A, self._factor.aspreconditioner(cycle="V")
+        x = np.zeros_like(b) if u0 is None else lsqr(self._P, (u0 - lift).ravel(), atol=1e-14, btol=1e-14)[0]
+        norm_b = float(np.linalg.norm(b))
+        r = b - A @ x
+        norms = [float(np.linalg.norm(r)) / norm_b]
+        z = M @ r
+        p, rz = z.copy(), float(r @ z)
+        while norms[-1] > rtol and len(norms) <= MAX_ITERATIONS:
+            Ap = A @ p
+            alpha = rz / float(p @ Ap)
+            x += alpha * p
+            r -= alpha * Ap
+            if len(norms) % 50 == 0:
+                r = b - A @ x
+            norms.append(float(np.linalg.norm(r)) / norm_b)
+            if progress is not None:
+                progress(len(norms) - 1, norms[-1])
+            z = M @ r
+            rz_next = float(r @ z)
+            p = z + (rz_next / rz) * p
+            rz = rz_next
+        norms[-1] = float(np.linalg.norm(b - A @ x)) / norm_b
+        if not np.isfinite(norms[-1]):
+            raise InputError("the assembled system is singular or indefinite", fix="check supports and moduli")
+        return x, norms

@@ -46,7 +46,7 @@ class Tissue:
     kind : DensityKind
         What the density is equivalent to.
     regions : mapping of str to Region
-        Fraction of each cell per region name (`L1/trabecular`, `L1-L2/annulus`, ...). In every cell the fractions sum to 1.
+        Fraction of each cell per region name (`L1/trabecular`, `L1-L2/annulus`, ...); in every cell they sum to 1.
     axes : mapping of str to (k, 3, 3) ndarray
         For regions with a direction (`L1-L2/annulus`): rows are the circumferential, radial (outward) and
         axial unit vectors of each of the region's k cells, in the mesh frame.

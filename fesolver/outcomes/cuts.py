@@ -1,0 +1,204 @@
+"""Cuts through a vertebra or a disc, and what each material carries across them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fesolver.errors import InputError
+from fesolver.fem.cuts import CutForces, cut_forces
+from fesolver.outcomes.parts import parts
+from fesolver.outcomes.state import SolvedState
+
+# Faces of a hexahedron in VTK order, counter-clockwise seen from outside.
+_FACES = np.array([[0, 3, 2, 1], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
+
+__all__ = ["axial_moduli", "cells_below", "cut_area", "cut_part", "split_axial_force"]
+
+
+def cells_below(
+    state: SolvedState, part: str, *, point: NDArray[np.float64], normal: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Cells caudal of a plane through one vertebra or disc, (n_cells,).
+
+    Parameters
+    ----------
+    state : SolvedState
+        Gives the mesh.
+    part : str
+        The vertebra or disc that the plane divides.
+    point, normal : (3,) ndarray
+        The plane, mm, and its cranial normal.
+
+    Raises
+    ------
+    InputError
+        If the plane leaves no cell of the part on one of its sides.
+
+    Notes
+    -----
+    The plane divides this part only; every other vertebra and disc lies above or below as a whole, by its place in the
+    spine. So a plane that leaves a tilted disc at its rim does not cut the bone beside it, and the two sides always
+    share this part's section alone. A cell whose centre lies on the plane counts as above.
+    """
+    mesh = state.mesh
+    rank = state.part_rank
+    at = parts(mesh).index(part)
+    below = rank > at
+    own = np.flatnonzero(rank == at)
+    # 1e-6 mm: centres on the plane up to rounding fall on one side together.
+    below[own] = (state.cell_centroids[own] - point) @ normal < -1e-6
+    if not below[own].any() or below[own].all():
+        raise InputError(
+            f"the cut through {part} leaves all of its {len(own)} cells on one side",
+            where=f"plane at {np.round(point, 2).tolist()} mm",
+            fix="use smaller cells: a cut needs at least two along the axis",
+        )
+    return below
+
+
+def cut_part(
+    state: SolvedState, part: str, *, point: NDArray[np.float64], normal: NDArray[np.float64]
+) -> tuple[CutForces, NDArray[np.bool_]]:
+    """Forces across a plane through one vertebra or disc, moments about `point`, and the cells below it."""
+    below = cells_below(state, part, point=point, normal=normal)
+    return cut_forces(state.problem, state.solution.u, below, about=point), below
+
+
+def axial_moduli(state: SolvedState, cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Young's modulus along z, MPa, of the given cells, (k,).
+
+    Notes
+    -----
+    1 / S_zz of the cell's compliance, which is Young's modulus where the cell is isotropic.
+    """
+    elasticity = state.elasticity
+    out = elasticity.young[cells].copy()
+    if len(elasticity.general_cells):
+        at = np.searchsorted(elasticity.general_cells, cells)
+        at[at == len(elasticity.general_cells)] = 0
+        is_general = elasticity.general_cells[at] == cells
+        compliance = np.linalg.inv(elasticity.general_matrices[at[is_general]])
+        out[is_general] = 1.0 / compliance[:, 2, 2]
+    return out
+
+
+def split_axial_force(
+    state: SolvedState, cut: CutForces, part: str, direction: NDArray[np.float64]
+) -> dict[str, float]:
+    """Axial force that each region of a vertebra or disc carries across a cut.
+
+    Parameters
+    ----------
+    state : SolvedState
+        Gives regions and moduli.
+    cut : CutForces
+        Force of every cell at the cut.
+    part : str
+        Vertebra or disc.
+    direction : (3,) ndarray
+        Unit vector of the force component.
+
+    Returns
+    -------
+    dict of str to float
+        Region kind (`trabecular`, `cortical`, ...) to force, N, compression negative. They sum to the part's force.
+
+    Raises
+    ------
+    InputError
+        If a mixed cell holds two materials of unknown modulus.
+
+    Notes
+    -----
+    The force of a mixed cell goes to its materials by fraction times axial modulus, as under the one strain that the
+    mixing rule (Voigt) gives them. The moduli come from `state.region_young`; a region that has none there takes what
+    the others leave. Exact for equal Poisson's ratios.
+    """
+    axial = cut.forces @ direction
+    moduli = axial_moduli(state, cut.cells)
+    n_cells = len(state.mesh.cells)
+    regions = state.mesh.regions
+    fraction = {name: region.dense(n_cells)[cut.cells] for name, region in regions.items()}
+    fraction = {name: part_of for name, part_of in fraction.items() if part_of.any()}
+    unknown = [name for name in fraction if name not in state.region_young]
+    _check_split(state, cut, fraction, unknown)
+    share = {
+        name: _spread(regions[name].cells, state.region_young[name], n_cells)[cut.cells] * f / moduli
+        for name, f in fraction.items()
+        if name not in unknown
+    }
+    rest = np.maximum(1.0 - sum(share.values()), 0.0)
+    share |= {name: np.where(fraction[name] > 1e-9, rest, 0.0) for name in unknown}
+    # The shares of a cell sum to one by construction; this takes away what rounding and unequal Poisson's ratios leave.
+    total = sum(share.values())
+    return {
+        name.split("/")[1]: float(np.sum(axial * (s / total)))
+        for name, s in share.items()
+        if name.split("/")[0] == part
+    }
+
+
+def cut_area(state: SolvedState, part: str, below: NDArray[np.bool_], normal: NDArray[np.float64]) -> float:
+    """Area of one vertebra's or disc's section, mm2, seen along the cut's normal.
+
+    Parameters
+    ----------
+    state : SolvedState
+        Gives the mesh.
+    part : str
+        Vertebra or disc.
+    below : (n_cells,) ndarray of bool
+        The cells under the cut.
+    normal : (3,) ndarray
+        Cranial unit normal of the cut.
+
+    Notes
+    -----
+    Vector area, along the normal, of the cell faces between the part's lower and upper cells: steps in the section do
+    not add to it.
+    """
+    mesh = state.mesh
+    own = state.part_rank == parts(mesh).index(part)
+    touching = np.zeros(len(mesh.points), dtype=bool)
+    touching[mesh.cells[own & below].ravel()] = True
+    upper = _faces_within(mesh.cells[own & ~below], touching)
+    touching[:] = False
+    touching[upper.ravel()] = True
+    lower = _faces_within(mesh.cells[own & below], touching)
+    keys = np.unique(np.sort(np.concatenate([lower, upper]), axis=1), axis=0, return_inverse=True)[1].ravel()
+    shared = np.isin(keys[: len(lower)], keys[len(lower) :])
+    a, b, c, d = np.moveaxis(mesh.points[lower[shared]], 1, 0)
+    return float(np.sum(0.5 * np.cross(c - a, d - b) @ normal))
+
+
+def _faces_within(cells: NDArray[np.int64], is_candidate: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Faces, (m, 4), of the cells whose four points are all candidates."""
+    faces = cells[:, _FACES].reshape(-1, 4)
+    return np.asarray(faces[is_candidate[faces].all(axis=1)])
+
+
+def _spread(cells: NDArray[np.int64], values: float | NDArray[np.float64], n_cells: int) -> NDArray[np.float64]:
+    """Values of a region's cells as an array over all cells, zero elsewhere, (n_cells,)."""
+    out = np.zeros(n_cells)
+    out[cells] = values
+    return out
+
+
+def _check_split(
+    state: SolvedState, cut: CutForces, fraction: dict[str, NDArray[np.float64]], unknown: Sequence[str]
+) -> None:
+    """Refuse a cell with two materials of unknown modulus."""
+    present = np.array([fraction[name] > 1e-9 for name in unknown], dtype=bool).reshape(len(unknown), len(cut.cells))
+    open_cells = np.flatnonzero(present.sum(axis=0) > 1)
+    if len(open_cells):
+        first = open_cells[0]
+        names = [name for row, name in enumerate(unknown) if present[row, first]]
+        place = state.mesh.points[state.mesh.cells[cut.cells[first]]].mean(axis=0)
+        raise InputError(
+            f"{len(open_cells)} cells at the cut mix {' and '.join(names)}, whose moduli are not given",
+            where=f"the first at {np.round(place, 1).tolist()} mm",
+            fix="give all but one of them in SolvedState.region_young",
+        )

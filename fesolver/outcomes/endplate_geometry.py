@@ -1,0 +1,113 @@
+"""Centre, rim and depth of an endplate, from its facets alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.outcomes.surface import FacetSurface
+
+__all__ = ["central_weights", "depth_fraction", "outline", "rim_weights"]
+
+
+def central_weights(surface: FacetSurface, fraction: float) -> NDArray[np.float64]:
+    """Area weights, mm2, (m,), of the disc around the centroid that holds `fraction` of the projected area.
+
+    Notes
+    -----
+    Facets enter by the distance of their centre, the last ones in part, equally far ones alike: a symmetric surface
+    gets symmetric weights.
+    """
+    radius = np.linalg.norm(surface.plane_coordinates(surface.centers), axis=1)
+    # Equal distances are those equal to 1e-6 mm.
+    ring = np.unique(np.round(radius, 6), return_inverse=True)[1].ravel()
+    ring_area = np.bincount(ring, weights=surface.projected_areas)
+    before = np.cumsum(ring_area) - ring_area
+    wanted = fraction * surface.area - before
+    part = np.clip(np.divide(wanted, ring_area, out=np.zeros_like(wanted), where=ring_area > 0.0), 0.0, 1.0)
+    return np.asarray(surface.projected_areas * part[ring])
+
+
+def rim_weights(surface: FacetSurface, width: float) -> NDArray[np.float64]:
+    """Area weights, mm2, (m,), of the band of `width` mm inside the outline of the surface.
+
+    Notes
+    -----
+    A facet at the band's inner edge enters by the part of its width inside the band.
+    """
+    xy = surface.plane_coordinates(surface.points)
+    edges = outline(surface)
+    distance = _distance_to_edges(surface.plane_coordinates(surface.centers), xy[edges[:, 0]], xy[edges[:, 1]])
+    size = np.sqrt(surface.areas)
+    return np.asarray(surface.projected_areas * np.clip((width - distance) / size + 0.5, 0.0, 1.0))
+
+
+def outline(surface: FacetSurface) -> NDArray[np.int64]:
+    """Point pairs, (e, 2), of the edges around the surface; edges around holes in it are left out.
+
+    Notes
+    -----
+    Edges of a single facet form closed loops; of the connected loops the one that spans the largest box is the outside.
+    """
+    edges = np.stack([surface.facets, np.roll(surface.facets, -1, axis=1)], axis=2).reshape(-1, 2)
+    unique, count = np.unique(np.sort(edges, axis=1), axis=0, return_counts=True)
+    border = unique[count == 1]
+    ids, local = np.unique(border, return_inverse=True)
+    local = local.reshape(-1, 2)
+    graph = coo_array((np.ones(len(local)), (local[:, 0], local[:, 1])), shape=(len(ids), len(ids)))
+    n_loops, loop = connected_components(graph, directed=False)
+    xy = surface.plane_coordinates(surface.points[ids])
+    box = [np.prod(np.ptp(xy[loop == k], axis=0)) for k in range(n_loops)]
+    return np.asarray(border[loop[local[:, 0]] == int(np.argmax(box))])
+
+
+def depth_fraction(
+    mesh: SpineMesh, surface: FacetSurface, cells: NDArray[np.int64], depth: float
+) -> NDArray[np.float64]:
+    """Part of each cell's volume that lies within `depth` mm under the surface, (k,) in [0, 1].
+
+    Parameters
+    ----------
+    mesh : SpineMesh
+        Gives points and cells.
+    surface : FacetSurface
+        The endplate.
+    cells : (k,) ndarray of int64
+        Cells of the body.
+    depth : float
+        mm, along the surface's mean normal.
+
+    Notes
+    -----
+    Depth is measured along the mean normal under the facet that lies nearest in the plane of the endplate, from that
+    facet's own plane. Between the shallowest and the deepest of its corners the volume of a cell is taken as spread
+    evenly: exact for bricks stacked under the facet. Cells beside the footprint by more than half a facet's diagonal
+    have none.
+    """
+    faces_up = np.flatnonzero(surface.facet_normals @ surface.normal > 0.5)
+    tree = cKDTree(surface.plane_coordinates(surface.centers[faces_up]))
+    corners = mesh.points[mesh.cells[cells]]
+    beside, nearest = tree.query(surface.plane_coordinates(corners.mean(axis=1)))
+    facet = faces_up[nearest]
+    normal = surface.facet_normals[facet]
+    to_facet = np.einsum("kai,ki->ka", surface.centers[facet][:, None] - corners, normal)
+    depths = to_facet / (normal @ surface.normal)[:, None]
+    shallow, deep = depths.min(axis=1), depths.max(axis=1)
+    inside = np.clip((depth - shallow) / (deep - shallow), 0.0, 1.0)
+    is_under = (beside <= np.sqrt(0.5 * surface.areas[facet]) * (1.0 + 1e-9)) & (deep > 0.0)
+    return np.asarray(np.where(is_under, inside, 0.0))
+
+
+def _distance_to_edges(
+    points: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distance, mm, (n,), of points in the plane to the nearest of some short edges."""
+    near = cKDTree(0.5 * (start + end)).query(points, k=min(4, len(start)))[1].reshape(len(points), -1)
+    a, along = start[near], (end - start)[near]
+    arm = points[:, None] - a
+    at = np.clip(np.sum(arm * along, axis=2) / np.maximum(np.sum(along**2, axis=2), 1e-300), 0.0, 1.0)
+    return np.asarray(np.linalg.norm(arm - at[..., None] * along, axis=2).min(axis=1))

@@ -1,0 +1,227 @@
+"""One case of a study: from its configuration to every number and field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fesolver.imaging.volume import SegmentImage
+from fesolver.outcomes.bands import BandCheck, check_bands
+from fesolver.outcomes.change import Change, changes
+from fesolver.outcomes.equilibrium import SIDEWAYS_WARNING, check_equilibrium, list_reactions
+from fesolver.outcomes.registry import evaluate, select_outcomes
+from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
+from fesolver.study.config import StudyConfig
+from fesolver.study.inputs import SegmentData
+from fesolver.study.materials import axial_fibre_note, study_materials
+from fesolver.study.model import Model, build_image, build_model
+from fesolver.study.solving import SolvedPair, SolvedSet, solve_pair
+from fesolver.study.stages import Stages
+
+__all__ = ["CaseResult", "run_case"]
+
+RESOLVED_SHELL_MM = 1.0
+"""Source voxels larger than this do not resolve the shell."""
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """Everything a case has found.
+
+    Parameters
+    ----------
+    intact, treated : tuple of Value
+        Numbers of the two states; `treated` is empty for a study without treatment.
+    changes : tuple of Change
+        Each change beside its floors.
+    bands : tuple of BandCheck
+        Published ranges and where ours falls.
+    pair : SolvedPair
+        The solved states.
+    models : tuple of Model
+        Intact, and treated where there is one.
+    image : SegmentImage
+        What the mesh was made from.
+    record : dict
+        What `case.json` holds besides the above.
+    """
+
+    intact: tuple[Value, ...]
+    treated: tuple[Value, ...]
+    changes: tuple[Change, ...]
+    bands: tuple[BandCheck, ...]
+    pair: SolvedPair
+    models: tuple[Model, ...]
+    image: SegmentImage
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def run_case(config: StudyConfig, data: SegmentData, *, stages: Stages, threads: int | None = None) -> CaseResult:
+    """Mesh, solve and evaluate one case.
+
+    Parameters
+    ----------
+    config : StudyConfig
+        With the swept keys set.
+    data : SegmentData
+        Input, read and calibrated.
+    stages : Stages
+        Stopwatch.
+    threads : int, optional
+        For the solver.
+
+    Returns
+    -------
+    CaseResult
+
+    Raises
+    ------
+    FesolverError
+        Whatever stands in the way of a result.
+    """
+    image, intact, treated = _models(config, data, config.segment.spacing_mm, stages)
+    pair = solve_pair(config, intact, treated, stages=stages, threads=threads)
+    settings = OutcomeSettings(**config.outcomes.model_dump())
+    outcomes = select_outcomes()
+
+    def values(states: SolvedSet) -> tuple[Value, ...]:
+        return tuple(evaluate(outcomes, states.segment, states.isolated, settings))
+
+    with stages("outcomes"):
+        before = values(pair.intact)
+        after = values(pair.treated) if treated is not None else ()
+        looser = (values(pair.looser[0]), values(pair.looser[1])) if pair.looser and treated is not None else None
+    spacing_pair = None
+    if treated is not None and config.solver.floor == "spacing":
+        spacing_pair = _coarser(config, data, values, stages, threads)
+    moved: tuple[Change, ...] = ()
+    if treated is not None:
+        moved = changes(before, after, coarse_tolerance_pair=looser, spacing_pair=spacing_pair)
+    bands = check_bands(before, moved, has_fibres=config.disc.fibres)
+    models = (intact,) if treated is None else (intact, treated)
+    return CaseResult(
+        intact=before,
+        treated=after,
+        changes=moved,
+        bands=bands,
+        pair=pair,
+        models=models,
+        image=image,
+        record=_record(config, data, image, models, pair),
+    )
+
+
+def _models(
+    config: StudyConfig, data: SegmentData, spacing_mm: float, stages: Stages
+) -> tuple[SegmentImage, Model, Model | None]:
+    """Image and models at one spacing."""
+    with stages("resample", f"resample to {spacing_mm:g} mm"):
+        image = build_image(config, data, spacing_mm)
+    with stages("mesh"):
+        intact, treated = build_model(config, image)
+    return image, intact, treated
+
+
+def _coarser(
+    config: StudyConfig,
+    data: SegmentData,
+    values: Callable[[SolvedSet], tuple[Value, ...]],
+    stages: Stages,
+    threads: int | None,
+) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """Values of the same pair on larger cells."""
+    spacing = config.segment.spacing_mm * config.solver.floor_spacing_factor
+    _, intact, treated = _models(config, data, spacing, stages)
+    pair = solve_pair(config, intact, treated, stages=stages, threads=threads, with_looser=False)
+    with stages("outcomes"):
+        return values(pair.intact), values(pair.treated)
+
+
+def _record(
+    config: StudyConfig, data: SegmentData, image: SegmentImage, models: tuple[Model, ...], pair: SolvedPair
+) -> dict[str, Any]:
+    """What `case.json` says about the model and its solves."""
+    states = [pair.intact.segment] + ([pair.treated.segment] if len(models) > 1 else [])
+    cuts = [
+        {
+            "state": state.name, "name": cut.name, "z_mm": cut.z_mm, "force_n": cut.force.tolist(),
+            "moment_nmm": cut.moment.tolist(), "imbalance": cut.imbalance,
+        }
+        for state in states
+        for cut in check_equilibrium(state)
+    ]  # fmt: skip
+    reactions = [
+        {
+            "state": state.name, "body": r.name, "force_n": r.force.tolist(), "moment_nmm": r.moment.tolist(),
+            "about_mm": r.reference.tolist(), "sideways_fraction": r.sideways_fraction,
+        }
+        for state in states
+        for r in list_reactions(state)
+    ]  # fmt: skip
+    cement = models[-1].cement
+    return {
+        "treated": config.treatment.level if config.treatment else None,
+        "levels": list(config.segment.levels),
+        "spacing_mm": config.segment.spacing_mm,
+        "load": config.load.model_dump(mode="json"),
+        "n_cells": len(models[0].mesh.cells),
+        "n_dof": int(models[0].mesh.points.size),
+        "solves": list(pair.solves),
+        "cuts": cuts,
+        "reactions": reactions,
+        "cement": None if cement is None else _plain(cement),
+        "findings": list(data.findings),
+        "calibration": data.calibration,
+        "volume_change": {level: float(v) for level, v in image.volume_change.items()},
+        "source_spacing_mm": image.source_spacing_mm,
+        "shell_share_resolved": image.source_spacing_mm <= RESOLVED_SHELL_MM,
+        "notes": _notes(config, data, image, models, states, reactions),
+    }
+
+
+def _notes(
+    config: StudyConfig,
+    data: SegmentData,
+    image: SegmentImage,
+    models: tuple[Model, ...],
+    states: list[SolvedState],
+    reactions: list[dict[str, Any]],
+) -> list[str]:
+    """What a reader must know beside the numbers."""
+    notes = []
+    if data.is_calibration_assumed:
+        notes.append(f"calibration assumed, not measured: {data.calibration}")
+    notes += list(models[0].mix.notes)
+    notes.append(f"fraction of bone volume at the modulus floor: {models[0].mix.fraction_floored:.4f}")
+    fibre = axial_fibre_note(study_materials(config)["annulus"])
+    if fibre and len(config.segment.levels) > 1:
+        notes.append(fibre)
+    if image.source_spacing_mm > RESOLVED_SHELL_MM:
+        notes.append(f"shell share not resolved: source voxels of {image.source_spacing_mm:g} mm")
+    for reaction in reactions:
+        if reaction["sideways_fraction"] > SIDEWAYS_WARNING:
+            notes.append(
+                f"warning: sideways reaction of {100 * reaction['sideways_fraction']:.1f} % of the force at the "
+                f"{reaction['body']} pad, {reaction['state']}"
+            )
+    return notes
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses and arrays as JSON types."""
+    from dataclasses import asdict, is_dataclass
+
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value

@@ -1,0 +1,147 @@
+"""Everything about a study that can be said without solving it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fesolver.bone.tissue import Tissue
+from fesolver.fem.constraints import check_problem
+from fesolver.fem.problem import Elasticity
+from fesolver.imaging.volume import SegmentImage
+from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.solvers.memory import solver_memory_mb
+from fesolver.solvers.prepare import thread_count
+from fesolver.study.cases import expand_cases
+from fesolver.study.config import StudyConfig
+from fesolver.study.inputs import SegmentData, read_data
+from fesolver.study.model import Model, build_image, build_model, make_problem, study_load_case
+from fesolver.study.rate import read_rate
+
+__all__ = ["StudyCheck", "check_study", "planned_unknowns"]
+
+BASE_MB = 350.0
+"""Python, numba and the libraries, measured."""
+
+MODEL_BYTES = 2000.0
+"""Mesh, tissue, fields and outcomes of both states per cell, measured."""
+
+
+@dataclass(frozen=True)
+class StudyCheck:
+    """A study that has been read, meshed and checked, and not solved.
+
+    Parameters
+    ----------
+    n_cases : int
+        Points of the sweep.
+    n_cells, n_dof : int
+        Of the first case.
+    memory_mb : float
+        Expected peak, MB.
+    seconds_estimate : float or None
+        For the whole study at this machine's last measured rate; None before the first run.
+    findings : tuple of str
+        What was found in image, labels, model and loads.
+    image : SegmentImage
+        The resampled segment.
+    mesh : SpineMesh
+        With cement where the study treats.
+    tissue : Tissue
+        What its cells are made of.
+    elasticity : Elasticity
+        Their constants.
+    density_hu : (n,) ndarray or None
+        CT numbers inside the labelled levels, HU; None where the input is no CT.
+    load_point : (3,) ndarray
+        Where the force acts, mm, segment frame.
+    """
+
+    n_cases: int
+    n_cells: int
+    n_dof: int
+    memory_mb: float
+    seconds_estimate: float | None
+    findings: tuple[str, ...]
+    image: SegmentImage
+    mesh: SpineMesh
+    tissue: Tissue
+    elasticity: Elasticity
+    density_hu: NDArray[np.float64] | None
+    load_point: NDArray[np.float64]
+
+
+def check_study(config: StudyConfig, *, threads: int | None = None) -> StudyCheck:
+    """Read, mesh and check the first case of a study; solve nothing.
+
+    Raises
+    ------
+    InputError
+        On whatever would stop a run.
+    """
+    cases = expand_cases(config)
+    first = cases[0].config
+    data = read_data(first)
+    image = build_image(first, data, first.segment.spacing_mm)
+    intact, treated = build_model(first, image)
+    model = treated or intact
+    problem, pads = make_problem(model, study_load_case(first))
+    check_problem(problem)
+    n_dof, n_cells = int(model.mesh.points.size), len(model.mesh.cells)
+    memory = BASE_MB + n_cells * MODEL_BYTES / 1e6
+    if model.mesh.lattice is not None:
+        memory += solver_memory_mb(model.mesh.lattice.shape, n_rigid=6)
+    rate = read_rate(thread_count(threads))
+    seconds = None if rate is None else rate * planned_unknowns(first, n_dof) * len(cases)
+    return StudyCheck(
+        n_cases=len(cases),
+        n_cells=n_cells,
+        n_dof=n_dof,
+        memory_mb=memory,
+        seconds_estimate=seconds,
+        findings=_findings(data, intact, model),
+        image=image,
+        mesh=model.mesh,
+        tissue=model.tissue,
+        elasticity=model.elasticity,
+        density_hu=_inside(data, first),
+        load_point=pads.load_point,
+    )
+
+
+def planned_unknowns(config: StudyConfig, n_dof: int) -> float:
+    """Unknowns of all solves of one case: segment and bodies alone, both states, and the coarser pair."""
+    segments = 1.0 if config.treatment is None else 2.0
+    alone = 0.9 if config.treatment is None else 0.9 + 0.9 / len(config.segment.levels)
+    total = (segments + alone) * n_dof
+    if config.treatment is not None and config.solver.floor == "spacing":
+        total *= 1.0 + config.solver.floor_spacing_factor**-3
+    return total
+
+
+def _findings(data: SegmentData, intact: Model, model: Model) -> tuple[str, ...]:
+    """Input, model and cement in lines."""
+    out = [data.calibration, *data.findings, *intact.mix.notes]
+    out.append(f"fraction of bone volume at the modulus floor: {intact.mix.fraction_floored:.4f}")
+    if model.cement is not None:
+        c = model.cement
+        out.append(
+            f"cement: {c.placed_ml:.2f} ml placed of {c.asked_ml:g} ml, {100 * c.fill_fraction:.1f} % of the body, "
+            f"{c.distance_superior_mm:.1f} mm below the superior and {c.distance_inferior_mm:.1f} mm above the "
+            "inferior endplate"
+        )
+    return tuple(line for line in out if line)
+
+
+def _inside(data: SegmentData, config: StudyConfig) -> NDArray[np.float64] | None:
+    """CT numbers inside the labels of the levels used, where CT and labels share a grid."""
+    if data.hu is None or data.hu.values.shape != data.labels.values.shape:
+        return None
+    if not np.allclose(data.hu.affine, data.labels.affine):
+        return None
+    mask = np.zeros(data.labels.values.shape, dtype=bool)
+    for level in config.segment.levels:
+        mask |= data.labels.mask(level)
+    return np.asarray(data.hu.values[mask], dtype=np.float64)

@@ -1,0 +1,180 @@
+"""From the study's `[input]` and `[calibration]` to a density volume and checked labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from fesolver.bone.density import DensityKind
+from fesolver.errors import InputError
+from fesolver.imaging.volume import LabelVolume, Volume
+from fesolver.study.config import CalibrationConfig, CtInput, StudyConfig, SyntheticInput
+
+__all__ = ["SegmentData", "read_data"]
+
+
+@dataclass(frozen=True)
+class SegmentData:
+    """What a segment is built from.
+
+    Parameters
+    ----------
+    density : Volume
+        g/cm3, not floored.
+    kind : DensityKind
+        What the density is equivalent to.
+    labels : LabelVolume
+        Checked and repaired vertebra labels.
+    subregions : LabelVolume or None
+        Parts of the vertebrae, where given.
+    extra : mapping of str to Volume
+        0/1 volumes of `cement` and `implant`, where given.
+    calibration : str
+        How densities came about, in words.
+    is_calibration_assumed : bool
+        Whether the calibration is generic.
+    findings : tuple of str
+        What the label checks found and did.
+    files : tuple of (str, str)
+        Path as given in the study and SHA-256 of every input file.
+    hu : Volume or None
+        The CT before calibration.
+    """
+
+    density: Volume
+    kind: DensityKind
+    labels: LabelVolume
+    subregions: LabelVolume | None = None
+    extra: Mapping[str, Volume] = field(default_factory=dict)
+    calibration: str = ""
+    is_calibration_assumed: bool = False
+    findings: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    hu: Volume | None = None
+
+
+def read_data(config: StudyConfig) -> SegmentData:
+    """Read, check and calibrate the input of a study.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or unreadable, labels do not hold the levels, or the CT is not calibrated.
+    """
+    if isinstance(config.input, SyntheticInput):
+        return _synthetic(config, config.input)
+    return _from_files(config, config.input)
+
+
+def _synthetic(config: StudyConfig, given: SyntheticInput) -> SegmentData:
+    """The package's own phantom."""
+    from fesolver.imaging.phantom import synthetic_segment
+
+    segment = synthetic_segment(
+        levels=config.segment.levels,
+        t_score=given.t_score,
+        density_g_cm3=given.density_g_cm3,
+        voxel_mm=given.voxel_mm,
+        seed=given.seed,
+        tilt_deg=given.tilt_deg,
+    )
+    scale, offset = config.bone.density_scale, config.bone.density_offset_g_cm3
+    density = Volume(segment.density.values * scale + offset, segment.density.affine)
+    how = f"T-score {given.t_score:g}" if given.t_score is not None else f"{given.density_g_cm3:g} g/cm3"
+    text = f"synthetic segment, {how}, seed {given.seed}"
+    if (scale, offset) != (1.0, 0.0):
+        text += f"; density changed: times {scale:g}, {1e3 * offset:+g} mg/cm3"
+    return SegmentData(
+        density=density, kind=segment.kind, labels=segment.labels, subregions=segment.subregions, calibration=text
+    )
+
+
+def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:
+    """A CT with its labels."""
+    from fesolver.imaging.calibration import calibrate, require_calibration
+    from fesolver.imaging.checks import check_labels
+    from fesolver.imaging.io import read_labels, read_volume
+    from fesolver.imaging.schemes import label_scheme, subregion_scheme
+
+    if config.calibration is None:
+        require_calibration(None)
+    names = label_scheme(cast("Any", given.label_table) or given.label_scheme)
+    hu = read_volume(given.ct, series=given.dicom_series)
+    labels = read_labels(given.labels, names)
+    treated = config.treatment.level if config.treatment else None
+    checked = check_labels(
+        labels, levels=config.segment.levels, ct=hu, treated=treated, accept=cast("Any", given.accept_findings)
+    )
+    subregions = None
+    if given.subregions is not None:
+        subregions = read_labels(given.subregions, subregion_scheme(cast("Any", given.subregion_table) or "spineps"))
+    extra, paths = {}, [given.ct, given.labels]
+    for part, path in (("cement", given.cement_label), ("implant", given.implant_label)):
+        if path is not None:
+            volume = read_volume(path)
+            extra[part] = Volume((volume.values > 0).astype(np.float64), volume.affine)
+            paths.append(path)
+    if given.subregions is not None:
+        paths.append(given.subregions)
+    assert config.calibration is not None
+    line = _calibration(config, config.calibration, hu, labels)
+    return SegmentData(
+        density=calibrate(hu, line),
+        kind=line.kind,
+        labels=checked.labels,
+        subregions=subregions,
+        extra=extra,
+        calibration=line.describe(),
+        is_calibration_assumed=line.is_assumed,
+        findings=tuple(str(f) for f in checked.findings),
+        files=tuple((str(path), _sha256(path)) for path in paths),
+        hu=hu,
+    )
+
+
+def _calibration(config: StudyConfig, given: CalibrationConfig, hu: Volume, labels: LabelVolume) -> Any:
+    """The calibration line a study states, with its sweep factor and density change."""
+    from fesolver.imaging import calibration as cal
+
+    kind = given.density_kind
+    if given.method == "slope":
+        assert given.slope_g_cm3_per_hu is not None
+        line = cal.slope_calibration(
+            given.slope_g_cm3_per_hu, given.intercept_g_cm3, kind=kind, assumed=given.assumed, source=given.source
+        )
+    elif given.method == "phantom":
+        assert given.rods_hu is not None
+        assert given.rods_g_cm3 is not None
+        line = cal.phantom_calibration(given.rods_hu, given.rods_g_cm3, kind=kind)
+    elif given.method == "tissues":
+        samples = [
+            cal.TissueSample(t.tissue, t.box_mm, t.label_values, t.density_g_cm3, t.source) for t in given.tissues or ()
+        ]
+        line = cal.tissue_calibration(hu, samples, kind=kind, labels=labels)
+    else:
+        unit: Literal["g/cm3", "mg/cm3"] = given.unit
+        line = cal.identity_calibration(unit, kind=kind)
+    if given.slope_factor != 1.0:
+        line = cal.scaled(line, given.slope_factor)
+    scale, offset = config.bone.density_scale, config.bone.density_offset_g_cm3
+    return line if (scale, offset) == (1.0, 0.0) else cal.with_density_change(line, scale, offset)
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a file, or of the names and contents of a folder of files."""
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        if path.is_dir():
+            digest.update(file.name.encode())
+        try:
+            digest.update(file.read_bytes())
+        except OSError as error:
+            raise InputError(f"{file} cannot be read: {error.strerror}") from None
+    return digest.hexdigest()

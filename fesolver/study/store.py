@@ -1,0 +1,110 @@
+"""The result folder: staged beside its place, moved there when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fesolver.errors import InputError
+from fesolver.fem.voigt import principal_values, stress_tensor, von_mises
+from fesolver.meshing.io import write_fields
+from fesolver.study.case import CaseResult
+
+__all__ = ["check_target", "staged_folder", "write_case", "write_json"]
+
+
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Refuse a result folder that exists, or that is not ours to replace.
+
+    Raises
+    ------
+    InputError
+        If `out` is a file, a folder without `run.json` that is not empty, or exists and `overwrite` is not set.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"{out} is a file", where="--out", fix="give a folder that does not exist yet")
+    if not any(out.iterdir()):
+        return
+    if not (out / "run.json").is_file():
+        raise InputError(f"{out} holds files that are no result of ours", where="--out", fix="give another folder")
+    if not overwrite:
+        raise InputError(f"{out} already holds results", where="--out", fix="use --overwrite, or give another folder")
+
+
+@contextmanager
+def staged_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder to write into; it takes the name `out` only if the block ends well.
+
+    An interrupt or an error removes what was written and leaves an older result as it was.
+    """
+    check_target(out, overwrite=overwrite)
+    out = out.absolute()
+    staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir()
+    except OSError as error:
+        raise InputError(f"cannot write into {out.parent}: {error.strerror}", where="--out") from None
+    try:
+        yield staging
+        previous = out.with_name(f".{out.name}.{os.getpid()}.previous")
+        if out.exists():
+            out.rename(previous)
+        staging.rename(out)
+        shutil.rmtree(previous, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"cannot write results: {error.strerror}", where=str(error.filename or out)) from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(data, indent=1, allow_nan=True) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_case(folder: Path, case: str, keys: dict[str, float], result: CaseResult, *, with_fields: bool) -> None:
+    """Write `case.json` and, where asked, `fields.vtu` of one case."""
+    folder.mkdir(parents=True)
+    bands = [
+        {
+            "quantity": b.quantity, "level": b.level, "low": b.low, "high": b.high, "standing": b.standing,
+            "source": b.source, "ours": b.ours, "is_inside": b.is_inside, "hypothesis": b.hypothesis,
+        }
+        for b in result.bands
+    ]  # fmt: skip
+    record = {"schema": 1, "case": case, "keys": keys, **result.record, "bands": bands}
+    if with_fields:
+        _write_fields(folder / "fields.vtu", result)
+    write_json(folder / "case.json", record)
+
+
+def _write_fields(path: Path, result: CaseResult) -> None:
+    """Fields of every state on the mesh of the last one, whose regions hold the cement."""
+    states = [("intact", result.pair.intact.segment)]
+    if len(result.models) > 1:
+        states.append(("treated", result.pair.treated.segment))
+    points: dict[str, Any] = {}
+    cells: dict[str, Any] = {"density": result.models[0].tissue.density}
+    for name, state in states:
+        model = result.models[0] if name == "intact" else result.models[-1]
+        points[f"displacement_{name}"] = state.solution.u
+        stress = state.fields.stress
+        cells[f"strain_{name}"] = state.fields.strain
+        cells[f"stress_{name}"] = stress
+        cells[f"strain_energy_density_{name}"] = state.fields.strain_energy_density
+        cells[f"von_mises_{name}"] = von_mises(stress)
+        cells[f"min_principal_stress_{name}"] = np.ascontiguousarray(principal_values(stress_tensor(stress))[:, 0])
+        cells[f"young_{name}"] = model.elasticity.young
+    write_fields(path, result.models[-1].mesh, point_data=points, cell_data=cells)

@@ -1,0 +1,286 @@
+"""The command line: parse, call, print, and turn every ending into its exit code."""
+
+from __future__ import annotations
+
+import functools
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec
+
+import typer
+
+from fesolver.errors import FesolverError
+
+if TYPE_CHECKING:
+    from fesolver.study.config import StudyConfig
+
+__all__ = ["app", "main"]
+
+P = ParamSpec("P")
+
+DONE, DEFECT, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    name="fesolver",
+    help="Finite elements for osteoporotic vertebrae: cement augmentation, load shift and the risk of the neighbours. "
+    "Research software, not for patient care.",
+    epilog="Exit codes: 0 done, 1 a defect of fesolver, 2 bad input, 3 not converged or some cases failed, "
+    "130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@dataclass
+class _Options:
+    """What every command knows; each may stand before or after the command."""
+
+    is_verbose: bool = False
+    is_quiet: bool = False
+    threads: int | None = None
+
+    @staticmethod
+    def of(context: typer.Context) -> _Options:
+        """The options of this call."""
+        options: _Options = context.find_root().ensure_object(_Options)
+        return options
+
+
+def _show_version(is_asked: bool) -> None:
+    """Print the version and stop."""
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"fesolver {version('fesolver')}")
+        raise typer.Exit
+
+
+def _set_verbose(context: typer.Context, is_asked: bool) -> None:
+    _Options.of(context).is_verbose |= is_asked
+
+
+def _set_quiet(context: typer.Context, is_asked: bool) -> None:
+    _Options.of(context).is_quiet |= is_asked
+
+
+def _set_threads(context: typer.Context, threads: int | None) -> None:
+    options = _Options.of(context)
+    options.threads = options.threads if threads is None else threads
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Log what is done; show the traceback of a defect.", callback=_set_verbose),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.", callback=_set_quiet)]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads for the solver; all cores by default.",
+        envvar="FESOLVER_NUM_THREADS",
+        show_envvar=True,
+        callback=_set_threads,
+    ),
+]
+Version = Annotated[
+    bool, typer.Option("--version", help="Print the version and stop.", callback=_show_version, is_eager=True)
+]
+Study = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result folder.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Skip figures and report.html.")]
+
+
+def _ends_well(command: Callable[Concatenate[typer.Context, P], int]) -> Callable[..., None]:
+    """Run a command; every ending becomes one message on standard error and an exit code."""
+
+    @functools.wraps(command)
+    def run(context: typer.Context, *args: P.args, **kwargs: P.kwargs) -> None:
+        options = _Options.of(context)
+        _start_logging(options)
+        try:
+            code = command(context, *args, **kwargs)
+        except KeyboardInterrupt:
+            _complain("interrupted; no half-written result is left behind")
+            code = INTERRUPTED
+        except FesolverError as error:
+            _complain(str(error), error if options.is_verbose else None)
+            code = error.exit_code
+        except Exception as error:  # everything else is a defect, and is named as one
+            _complain(
+                f"a defect in fesolver: {type(error).__name__}: {error}\n"
+                "  to do: report it on the project's issue tracker with this message, the study file and the output of "
+                "`fesolver doctor`; with --verbose it says where it happened",
+                error if options.is_verbose else None,
+            )
+            code = DEFECT
+        raise typer.Exit(code)
+
+    return run
+
+
+@app.callback()
+def _root(version: Version = False, verbose: Verbose = False, quiet: Quiet = False, threads: Threads = None) -> None:
+    """Take the options that may stand before the command."""
+
+
+@app.command()
+@_ends_well
+def demo(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Result folder.")] = Path("fesolver-demo"),
+    no_report: NoReport = False,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    threads: Threads = None,
+) -> int:
+    """Run the built-in synthetic T12-L2 segment with a vertebroplasty of L1; needs no file and no network."""
+    from fesolver.study.demo import demo_study
+
+    return _run(_Options.of(context), demo_study(), out, no_report=no_report, overwrite=overwrite)
+
+
+@app.command()
+@_ends_well
+def run(
+    context: typer.Context,
+    study: Study,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Result folder; by default results/NAME of the study file."),
+    ] = None,
+    no_report: NoReport = False,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    threads: Threads = None,
+) -> int:
+    """Run a study: every case intact and treated, tables, fields, figures and a report."""
+    from fesolver.study.config import load_study
+
+    return _run(
+        _Options.of(context),
+        load_study(study),
+        out or Path("results") / study.stem,
+        no_report=no_report,
+        overwrite=overwrite,
+    )
+
+
+@app.command()
+@_ends_well
+def check(
+    context: typer.Context,
+    study: Study,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="PNG", help="Where the picture goes; by default NAME_check.png here."),
+    ] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    threads: Threads = None,
+) -> int:
+    """Check a study without solving it: sizes, memory, expected time, findings, and a picture of the model."""
+    from fesolver.report.check_picture import write_check_picture
+    from fesolver.report.check_text import check_lines
+    from fesolver.study.check import check_study
+    from fesolver.study.config import load_study
+
+    checked = check_study(load_study(study), threads=_Options.of(context).threads)
+    path = picture or Path(f"{study.stem}_check.png")
+    write_check_picture(checked, path)
+    _say(_Options.of(context), "\n".join([*check_lines(checked), f"picture: {path}"]))
+    return DONE
+
+
+@app.command()
+@_ends_well
+def laws(context: typer.Context, verbose: Verbose = False, quiet: Quiet = False) -> int:
+    """List the bone laws: formula, density kind, range, source."""
+    from fesolver.bone.laws import laws_table
+    from fesolver.report.laws_text import laws_text
+
+    # What was asked for is printed even with --quiet.
+    typer.echo(laws_text(laws_table()))
+    return DONE
+
+
+@app.command()
+@_ends_well
+def doctor(context: typer.Context, verbose: Verbose = False, quiet: Quiet = False, threads: Threads = None) -> int:
+    """Show versions, cores, memory, threads, caches, and which optional parts are present."""
+    from fesolver.report.doctor import diagnose, diagnosis_text
+
+    diagnosis = diagnose(threads=_Options.of(context).threads)
+    typer.echo(diagnosis_text(diagnosis))
+    return DONE if diagnosis.is_healthy else BAD_INPUT
+
+
+def main() -> None:
+    """Entry point of the `fesolver` command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A console of a narrow code page shows a replacement character instead of ending in a traceback.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    app()
+
+
+def _run(options: _Options, config: StudyConfig, out: Path, *, no_report: bool, overwrite: bool) -> int:
+    """Run a study, draw, report, and say in a few lines what came out."""
+    from fesolver.report.progress import progress_reporter, timed_stage
+    from fesolver.study.runner import run_study
+
+    with progress_reporter(quiet=options.is_quiet) as progress:
+        summary = run_study(config, out, overwrite=overwrite, threads=options.threads, progress=progress)
+        if not no_report:
+            from fesolver.report.figures import write_figures
+            from fesolver.report.html import write_report
+
+            with timed_stage(progress, "figures and report"):
+                write_figures(summary.out)
+                write_report(summary.out)
+    if not options.is_quiet:
+        from fesolver.report.answer import answer_lines
+        from fesolver.report.results import read_results
+
+        _say(options, "\n".join(answer_lines(read_results(summary.out))))
+    if summary.n_failed:
+        _complain(f"{summary.n_failed} of {summary.n_total} cases failed; why is in {summary.out / 'run.json'}")
+        return NOT_CONVERGED
+    return DONE
+
+
+def _say(options: _Options, message: str) -> None:
+    """A message on standard output, unless quiet."""
+    if not options.is_quiet:
+        typer.echo(message)
+
+
+def _complain(message: str, error: BaseException | None = None) -> None:
+    """A message on standard error, with the traceback of `error` where one is given."""
+    is_plain = bool(os.environ.get("NO_COLOR")) or not sys.stderr.isatty()
+    label = "error:" if is_plain else typer.style("error:", fg=typer.colors.RED, bold=True)
+    typer.echo(f"{label} {message}", err=True)
+    if error is not None:
+        import traceback
+
+        typer.echo("".join(traceback.format_exception(error)), err=True)
+
+
+def _start_logging(options: _Options) -> None:
+    """Log records of the package go to standard error: warnings, all with --verbose, only errors with --quiet."""
+    log = logging.getLogger("fesolver")
+    log.setLevel(logging.DEBUG if options.is_verbose else logging.ERROR if options.is_quiet else logging.WARNING)
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        log.addHandler(handler)

@@ -1,0 +1,156 @@
+"""Hexahedra cut by a plane: the polygons of the section and the outlines of regions in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fesolver.errors import InputError
+
+__all__ = ["Section", "cut_cells", "outline"]
+
+# Edges of a hexahedron in VTK order.
+_EDGES = np.array([[0, 1], [1, 2], [2, 3], [3, 0], [4, 5], [5, 6], [6, 7], [7, 4], [0, 4], [1, 5], [2, 6], [3, 7]])
+_MAX_CORNERS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """Where a plane meets the cells of a mesh.
+
+    Parameters
+    ----------
+    cells : (k,) ndarray of int64
+        Cells that the plane cuts.
+    corners : (k, 6, 2) ndarray
+        Corners of each cell's polygon in order around it, in-plane coordinates, mm. A polygon of fewer corners repeats
+        its last one.
+    corner_keys : (k, 6) ndarray of int64
+        The mesh edge that each corner lies on: neighbours share keys, so outlines need no comparison of coordinates.
+    areas : (k,) ndarray
+        Area of each polygon, mm2.
+    """
+
+    cells: NDArray[np.int64]
+    corners: NDArray[np.float64]
+    corner_keys: NDArray[np.int64]
+    areas: NDArray[np.float64]
+
+    @property
+    def limits(self) -> NDArray[np.float64]:
+        """Lower and upper in-plane coordinates, mm, (2, 2)."""
+        return np.array([self.corners.min(axis=(0, 1)), self.corners.max(axis=(0, 1))])
+
+    @property
+    def centroids(self) -> NDArray[np.float64]:
+        """Area centroid of every polygon, in-plane, mm, (k, 2)."""
+        base = self.corners[:, :1]
+        a, b = self.corners[:, 1:-1] - base, self.corners[:, 2:] - base
+        twice = _cross(a, b)
+        return np.asarray(
+            base[:, 0] + np.sum((a + b) / 3.0 * twice[..., None], axis=1) / np.sum(twice, axis=1)[:, None]
+        )
+
+
+def cut_cells(
+    points: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    *,
+    origin: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    axes: NDArray[np.float64],
+) -> Section:
+    """Cut hexahedra by a plane.
+
+    Parameters
+    ----------
+    points : (n_points, 3) ndarray
+        mm.
+    cells : (n_cells, 8) ndarray of int64
+        Hexahedra, VTK order; any convex shape.
+    origin, normal : (3,) ndarray
+        The plane.
+    axes : (2, 3) ndarray
+        Unit vectors of the in-plane coordinates: the first points right in a figure, the second up.
+
+    Returns
+    -------
+    Section
+        Polygons, counter-clockwise in the in-plane coordinates.
+
+    Raises
+    ------
+    InputError
+        If the plane misses the mesh.
+
+    Notes
+    -----
+    A plane through mesh points would have polygons on both sides of a face, or none: it is moved along its normal by
+    1e-5 of a cell, so every corner lies inside an edge.
+    """
+    distance = (points - origin) @ normal
+    size = float(np.median(np.ptp(points[cells[:: max(len(cells) // 1000, 1)]], axis=1))) if len(cells) else 1.0
+    # Two points of one edge both at zero is what must not happen; an irrational shift keeps clear of any grid.
+    distance = distance - size * 1e-5 * np.sqrt(2.0) if np.any(np.abs(distance) < 1e-7 * size) else distance
+    is_above = distance[cells] > 0.0
+    hit = np.flatnonzero(is_above.any(axis=1) & ~is_above.all(axis=1))
+    if not len(hit):
+        raise InputError(
+            "the section plane misses the mesh", where=f"plane at {np.round(origin, 2).tolist()} mm, normal {normal}"
+        )
+    ends = cells[hit][:, _EDGES]
+    is_cut = is_above[hit][:, _EDGES[:, 0]] != is_above[hit][:, _EDGES[:, 1]]
+    start, stop = distance[ends[..., 0]], distance[ends[..., 1]]
+    weight = np.where(is_cut, start / np.where(is_cut, start - stop, 1.0), 0.0)
+    crossing = points[ends[..., 0]] + weight[..., None] * (points[ends[..., 1]] - points[ends[..., 0]])
+    flat = (crossing - origin) @ axes.T
+    keys = np.minimum(ends[..., 0], ends[..., 1]) * len(points) + np.maximum(ends[..., 0], ends[..., 1])
+    return _ordered(hit, flat, keys, is_cut)
+
+
+def outline(section: Section, is_inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Segments between the polygons of a set and everything else.
+
+    Parameters
+    ----------
+    section : Section
+        The polygons.
+    is_inside : (k,) ndarray of bool
+        The set, one entry per polygon of the section.
+
+    Returns
+    -------
+    (m, 2, 2) ndarray
+        Both ends of each segment, in-plane, mm.
+    """
+    start, stop = section.corner_keys[is_inside], np.roll(section.corner_keys[is_inside], -1, axis=1)
+    ends = np.stack([section.corners[is_inside], np.roll(section.corners[is_inside], -1, axis=1)], axis=2)
+    is_side = start != stop
+    sides = np.stack([np.minimum(start, stop), np.maximum(start, stop)], axis=-1)[is_side]
+    _, first, count = np.unique(sides, axis=0, return_index=True, return_counts=True)
+    return np.asarray(ends[is_side][first[count == 1]])
+
+
+def _ordered(
+    hit: NDArray[np.int64], flat: NDArray[np.float64], keys: NDArray[np.int64], is_cut: NDArray[np.bool_]
+) -> Section:
+    """Corners sorted around each polygon; a plane and a convex hexahedron share at most six."""
+    count = is_cut.sum(axis=1)
+    centre = np.sum(flat * is_cut[..., None], axis=1) / count[:, None]
+    relative = flat - centre[:, None]
+    angle = np.where(is_cut, np.arctan2(relative[..., 1], relative[..., 0]), np.inf)
+    order = np.argsort(angle, axis=1, kind="stable")[:, :_MAX_CORNERS]
+    # Past the last corner, repeat it.
+    order = np.where(
+        np.arange(_MAX_CORNERS) < count[:, None], order, np.take_along_axis(order, count[:, None] - 1, axis=1)
+    )
+    corners = np.take_along_axis(flat, order[..., None], axis=1)
+    areas = 0.5 * np.sum(_cross(corners, np.roll(corners, -1, axis=1)), axis=1)
+    return Section(hit, corners, np.take_along_axis(keys, order, axis=1), areas)
+
+
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Out-of-plane component of a x b for in-plane vectors."""
+    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])

@@ -42,15 +42,15 @@ class SphericalInclusion:
 
         u = A x / r^3  +  P grad(x.d.x / r^5)  +  Q (2 (1 - 2 nu) d x / r^3 + 3 (x.d.x) x / r^5),
 
-    d the deviatoric direction diag(-1, -1, 2) / 2: each term solves Navier's equations and decays. A, P and Q follow from the
-    continuity of displacement at r = a; that the tractions are then continuous too is not used, and is what a test
-    checks by finite differences, together with equilibrium.
+    d the deviatoric direction diag(-1, -1, 2) / 2: each term solves Navier's equations and decays. A, P and Q follow
+    from the continuity of displacement at r = a; that the tractions are then continuous too is not used, and is what a
+    test checks by finite differences, together with equilibrium.
 
     References
     ----------
     .. [1] J. D. Eshelby, The determination of the elastic field of an ellipsoidal inclusion, Proc. R. Soc. A 241, 1957.
-    .. [2] J. N. Goodier, Concentration of stress around spherical and cylindrical inclusions and flaws, J. Appl. Mech. 1,
-       1933.
+    .. [2] J. N. Goodier, Concentration of stress around spherical and cylindrical inclusions and flaws, J. Appl.
+       Mech. 1, 1933.
     """
 
     radius: float = 1.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import label
 
+from fesolver.fem.hooke import orthotropic_elasticity, rotate_elasticity
 from fesolver.fem.problem import Elasticity, Lattice, RigidBody
 
 CORNER_OFFSETS = np.array(
@@ -70,6 +72,27 @@ def uniform(n_cells: int, young: float = 1000.0, poisson: float = 0.3) -> Elasti
     return Elasticity(np.full(n_cells, float(young)), np.full(n_cells, float(poisson)))
 
 
+def varied_elasticity(n_cells: int, seed: int = 1) -> Elasticity:
+    """Every cell different; some of them anisotropic and turned."""
+    rng = np.random.default_rng(seed)
+    general = np.flatnonzero(rng.random(n_cells) < 0.3)
+    axes = np.linalg.qr(rng.standard_normal((len(general), 3, 3)))[0]
+    D = orthotropic_elasticity(
+        young=[140.0, 100.0, 300.0], shear=[48.0, 40.0, 30.0], poisson_yz=0.1, poisson_xz=0.12, poisson_xy=0.35
+    )
+    return Elasticity(
+        rng.uniform(10, 500, n_cells), rng.uniform(0.0, 0.49, n_cells), general, rotate_elasticity(D, axes)
+    )
+
+
+def largest_part(active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest face-connected part of a mask; all cells where the mask is empty."""
+    parts, _ = label(active)
+    if not parts.any():
+        return np.ones_like(active)
+    return np.asarray(parts == 1 + np.argmax(np.bincount(parts.ravel())[1:]))
+
+
 def on_plane(points: NDArray[np.float64], axis: int, value: float) -> NDArray[np.int64]:
     """Ids of the points with the given coordinate, mm."""
     return np.flatnonzero(np.abs(points[:, axis] - value) < 1e-9)
@@ -84,7 +107,7 @@ FREE = np.zeros(6, dtype=bool)
 def pads(
     points: NDArray[np.float64], *, top: NDArray[np.bool_] = TILT, reference: ArrayLike | None = None
 ) -> tuple[RigidBody, RigidBody]:
-    """Rigid `bottom` (all fixed) and `top` on the lowest and highest points; `top` refers to its centroid by default."""
+    """Rigid `bottom` (all fixed) and `top` at the lowest and highest points; refers to its centroid by default."""
     low = on_plane(points, 2, points[:, 2].min())
     high = on_plane(points, 2, points[:, 2].max())
     at = points[high].mean(axis=0) if reference is None else np.asarray(reference, dtype=np.float64)

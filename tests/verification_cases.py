@@ -36,14 +36,15 @@ def inside_fraction(corner: NDArray[np.float64], step: float, radius: float, n: 
     for dx in samples:
         for dy in samples:
             for dz in samples:
-                total += np.sum((corner + [dx, dy, dz]) ** 2, axis=-1) <= radius**2
+                total += np.sum((corner + np.array([dx, dy, dz])) ** 2, axis=-1) <= radius**2
     return total / n**3
 
 
-def spherical_inclusion(cells_per_radius: int, *, is_mixed: bool = True, half_width: float = 2.0) -> InclusionResult:
+def spherical_inclusion(cells_per_radius: int, *, is_mixed: bool = False, half_width: float = 4.0) -> InclusionResult:
     """Sphere of PMMA in bone, remote uniaxial stress: one octant, exact displacement prescribed on the outer faces.
 
-    Cells cut by the sphere take the mean modulus by volume (Voigt) with `is_mixed`, else that of their centre.
+    Cells take the modulus at their centre; with `is_mixed`, the mean by volume (Voigt), which is stiffer at the
+    boundary. `half_width` of the box is in radii.
     """
     exact = SphericalInclusion(radius=1.0)
     step = 1.0 / cells_per_radius
@@ -60,9 +61,7 @@ def spherical_inclusion(cells_per_radius: int, *, is_mixed: bool = True, half_wi
         is_given[on_plane(points, axis, 0.0), axis] = True
         is_given[on_plane(points, axis, n * step)] = True
     dofs = np.flatnonzero(is_given)
-    problem = Problem(
-        points, cells, Elasticity(young, np.full(len(cells), 0.3)), prescribed_dofs=dofs, lattice=lattice
-    )
+    problem = Problem(points, cells, Elasticity(young, np.full(len(cells), 0.3)), prescribed_dofs=dofs, lattice=lattice)
     given = exact.displacement(points).ravel()[dofs]
     solution = prepare(problem, "voxel-multigrid").solve(Loads(prescribed=given))
     stress = recover_fields(problem, solution.u).stress

@@ -71,7 +71,5 @@ def reduction_matrix(problem: Problem) -> Any:
         tie_rows = np.repeat([tie.dof for tie in problem.ties], [len(tie.masters) for tie in problem.ties])
         masters = np.concatenate([tie.masters for tie in problem.ties])
         weights = np.concatenate([tie.weights for tie in problem.ties])
-        if np.any(np.isin(masters, problem.prescribed_dofs)):
-            raise InputError("a tie's master is prescribed", fix="prescribe the tied component instead")
         P = P + csr_array((weights, (tie_rows, masters)), shape=(n, n)) @ P
     return P

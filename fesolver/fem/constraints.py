@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from fesolver.errors import InputError
 from fesolver.fem.problem import Loads, Problem, RigidBody, RigidLoad
 
-__all__ = ["RigidMap", "check_problem", "given_displacement", "rigid_maps", "rigid_modes"]
+__all__ = [
+    "RigidMap",
+    "check_elasticity",
+    "check_loads",
+    "check_problem",
+    "given_displacement",
+    "rigid_force",
+    "rigid_maps",
+    "rigid_modes",
+]
 
 
 def rigid_modes(points: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
@@ -80,6 +89,9 @@ def given_displacement(problem: Problem, loads: Loads) -> NDArray[np.float64]:
         load = loads.rigid.get(rigid.body.name)
         if load is not None:
             u[rigid.body.points] += rigid.modes @ np.where(rigid.body.is_fixed, load.motion, 0.0)
+    flat = u.ravel()
+    for tie in problem.ties:
+        flat[tie.dof] = np.sum(tie.weights * flat[tie.masters])
     return u
 
 
@@ -96,8 +108,9 @@ def check_loads(problem: Problem, loads: Loads) -> None:
         if values is not None and (values.shape != shape or not np.all(np.isfinite(values))):
             raise InputError(f"{name} must be finite and of shape {shape}, got {values.shape}")
     for name, load in loads.rigid.items():
-        if not all(np.all(np.isfinite(v)) for v in (load.force, load.moment, load.motion)):
-            raise InputError(f"load on rigid body {name!r} is not finite")
+        for part, given, size in (("force", load.force, 3), ("moment", load.moment, 3), ("motion", load.motion, 6)):
+            if np.shape(given) != (size,) or not np.all(np.isfinite(given)):
+                raise InputError(f"{part} on rigid body {name!r} must be {size} finite numbers, got {given}")
 
 
 def rigid_force(rigid: RigidMap, load: RigidLoad | None) -> NDArray[np.float64]:
@@ -116,9 +129,25 @@ def check_problem(problem: Problem) -> None:
         On a modulus that is not positive or not finite, a matrix that is not positive definite, a point in two
         constraints, or a part of the mesh that the supports do not hold.
     """
-    _check_elasticity(problem)
+    from fesolver.fem.supports import check_supports
+
+    _check_mesh(problem)
+    check_elasticity(problem)
     _check_constraints(problem)
-    _check_supports(problem)
+    check_supports(problem)
+
+
+def _check_mesh(problem: Problem) -> None:
+    """Coordinates finite, ids in range."""
+    n_points = len(problem.points)
+    if not len(problem.cells):
+        raise InputError("the mesh has no cells")
+    if problem.points.shape != (n_points, 3) or not np.all(np.isfinite(problem.points)):
+        raise InputError(f"points must be finite and of shape (n_points, 3), got {problem.points.shape}")
+    if problem.cells.ndim != 2 or problem.cells.shape[1] != 8:
+        raise InputError(f"cells must be hexahedra of shape (n_cells, 8), got {problem.cells.shape}")
+    if problem.cells.min() < 0 or problem.cells.max() >= n_points:
+        raise InputError(f"cells name points {problem.cells.min()} to {problem.cells.max()}, there are {n_points}")
 
 
 def _place(problem: Problem, cell: int) -> str:
@@ -127,8 +156,8 @@ def _place(problem: Problem, cell: int) -> str:
     return f"cell {cell} at ({x:.1f}, {y:.1f}, {z:.1f}) mm"
 
 
-def _check_elasticity(problem: Problem) -> None:
-    """Moduli finite and positive, Poisson's ratio in range, general matrices positive definite."""
+def check_elasticity(problem: Problem) -> None:
+    """Raise `InputError`, with the place, unless moduli are positive, ratios in range, matrices positive definite."""
     E, nu = problem.elasticity.young, problem.elasticity.poisson
     n_cells = len(problem.cells)
     if E.shape != (n_cells,) or nu.shape != (n_cells,):
@@ -145,12 +174,21 @@ def _check_elasticity(problem: Problem) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(f"Poisson's ratio must lie in (-1, 0.5), got {nu[first]}", where=_place(problem, first))
-    D = problem.elasticity.general_matrices
+    D, general = problem.elasticity.general_matrices, problem.elasticity.general_cells
+    if D.shape != (len(general), 6, 6):
+        raise InputError(f"general_matrices must have shape ({len(general)}, 6, 6), got {D.shape}")
     if len(D):
+        if general[0] < 0 or general[-1] >= n_cells or np.any(np.diff(general) <= 0):
+            raise InputError(f"general_cells must be ascending ids below {n_cells}")
+        asymmetry = np.abs(D - D.transpose(0, 2, 1)).max(axis=(1, 2), initial=0.0)
+        lopsided = asymmetry > 1e-6 * np.abs(D).max(axis=(1, 2))
+        if lopsided.any():
+            place = _place(problem, int(general[np.argmax(lopsided)]))
+            raise InputError("an elasticity matrix is not symmetric", where=place)
         smallest = np.where(np.isfinite(D).all(axis=(1, 2)), np.linalg.eigvalsh(np.nan_to_num(D))[:, 0], -1.0)
         if smallest.min() <= 0:
             first = int(np.argmin(smallest))
-            cell = int(problem.elasticity.general_cells[first])
+            cell = int(general[first])
             raise InputError("an elasticity matrix is not positive definite", where=_place(problem, cell))
 
 
@@ -174,57 +212,21 @@ def _check_constraints(problem: Problem) -> None:
             "a point is held by two constraints", where=f"({at[0]:.1f}, {at[1]:.1f}, {at[2]:.1f}) mm",
             fix="remove it from one of the two rigid bodies or prescribed sets",
         )  # fmt: skip
+    _check_ties(problem, {int(dof) for dof in dofs}, {int(p) for b in problem.rigid_bodies for p in b.points})
+
+
+def _check_ties(problem: Problem, prescribed: set[int], rigid_points: set[int]) -> None:
+    """Ties well formed; no slave twice, nor a master, prescribed, or in a rigid body."""
+    n_dofs = problem.points.size
     slaves = {tie.dof for tie in problem.ties}
+    if len(slaves) != len(problem.ties):
+        raise InputError("a degree of freedom is the slave of two ties", fix="keep one of them")
     for tie in problem.ties:
-        if slaves & set(tie.masters.tolist()) or owner[tie.dof // 3] or len(tie.masters) != len(tie.weights):
-            raise InputError("a tied degree of freedom is also a master, prescribed or rigid", where=f"dof {tie.dof}")
-
-
-def _check_supports(problem: Problem) -> None:
-    """Every connected part of the mesh must be held against its six rigid motions."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n_points, n_cells = len(problem.points), len(problem.cells)
-    rows = [np.repeat(np.arange(n_cells), 8)]
-    columns = [problem.cells.ravel()]
-    next_row = n_cells
-    for group in [body.points for body in problem.rigid_bodies] + [
-        np.append(tie.masters // 3, tie.dof // 3) for tie in problem.ties
-    ]:
-        rows.append(np.full(len(group), next_row))
-        columns.append(group)
-        next_row += 1
-    i, j = np.concatenate(rows), np.concatenate(columns) + next_row
-    size = next_row + n_points
-    graph = coo_array((np.ones(len(i), dtype=np.int8), (i, j)), shape=(size, size)).tocsr()
-    _, label = connected_components(graph, directed=False)
-    used = np.zeros(n_points, dtype=bool)
-    used[problem.cells.ravel()] = True
-    if not used.all():
-        raise InputError(f"{int((~used).sum())} points belong to no cell", fix="remove them from the mesh")
-    point_part = label[next_row:]
-    equations: dict[int, list[NDArray[np.float64]]] = {int(p): [] for p in np.unique(label[:n_cells])}
-    centre = problem.points.mean(axis=0)
-    modes = rigid_modes(problem.points[problem.prescribed_dofs // 3], centre)
-    held = modes[np.arange(len(modes)), problem.prescribed_dofs % 3]
-    part = point_part[problem.prescribed_dofs // 3]
-    for p in np.unique(part):
-        equations[int(p)].append(held[part == p])
-    for body in problem.rigid_bodies:
-        motion = np.eye(6)
-        motion[:3] = rigid_modes(body.reference[None], centre)[0]
-        equations[int(point_part[body.points[0]])].append(motion[body.is_fixed])
-    length = max(float(np.ptp(problem.points, axis=0).max()), 1e-9)
-    for p, blocks in equations.items():
-        matrix = np.concatenate([np.zeros((0, 6)), *blocks]) / np.array([1, 1, 1, length, length, length])
-        rank = np.linalg.matrix_rank(matrix.T @ matrix, tol=1e-10 * max(len(matrix), 1)) if len(matrix) else 0
-        if rank < 6:
-            cells = np.flatnonzero(label[:n_cells] == p)
-            at = problem.points[problem.cells[cells]].mean(axis=(0, 1))
-            whole = "the mesh" if len(cells) == n_cells else f"a part of {len(cells)} of {n_cells} cells"
-            raise InputError(
-                f"{whole} can move freely: the supports hold {rank} of its 6 rigid motions",
-                where=f"centred at ({at[0]:.1f}, {at[1]:.1f}, {at[2]:.1f}) mm",
-                fix="hold it with a pad or prescribed displacements, or remove the part",
-            )
+        where = f"dof {tie.dof}"
+        ids = [tie.dof, *tie.masters.tolist()]
+        if len(tie.masters) != len(tie.weights) or not np.all(np.isfinite(tie.weights)):
+            raise InputError("a tie needs one finite weight per master", where=where)
+        if min(ids) < 0 or max(ids) >= n_dofs:
+            raise InputError(f"a tie names a degree of freedom outside 0..{n_dofs - 1}", where=where)
+        if slaves & set(ids[1:]) or tie.dof in prescribed or tie.dof // 3 in rigid_points:
+            raise InputError("a tied degree of freedom is also a master, prescribed or rigid", where=where)

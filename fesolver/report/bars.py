@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,8 @@ def change_figure(table: pd.DataFrame, quantity: str, *, treated_level: str | No
         left.barh(at + shift, table[state].astype(float), height=0.36, color=COLOURS[state], label=state)
     left.axvline(0.0, color="black", lw=0.6)
     _level_axis(left, list(table["level"]), treated_level)
-    left.set_xlabel(axis_label(quantity))
+    left.set_xlabel(fill(axis_label(quantity), 44))
+    left.locator_params(axis="x", nbins=5)
     left.ticklabel_format(axis="x", scilimits=(-3, 5), useMathText=True)
     _draw_changes(right, table)
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
@@ -62,7 +64,8 @@ def state_figure(table: pd.DataFrame, quantity: str) -> Figure:
     axes.barh(np.arange(len(table)), table[quantity].astype(float), height=0.5, color=COLOURS["intact"])
     axes.axvline(0.0, color="black", lw=0.6)
     _level_axis(axes, list(table["level"]), None)
-    axes.set_xlabel(axis_label(quantity))
+    axes.set_xlabel(fill(axis_label(quantity), 60))
+    axes.locator_params(axis="x", nbins=6)
     axes.ticklabel_format(axis="x", scilimits=(-3, 5), useMathText=True)
     return figure
 
@@ -106,10 +109,12 @@ def _draw_changes(axes: Axes, table: pd.DataFrame) -> None:
             text = f"{format_number(change, sign=True)} (intact is 0)" if change else "0"
         else:
             text = f"{value:+.2f} %".replace("-", "−")
+            text += "*" if is_resolved[row] and np.isnan(float(table["floor_spacing"].iloc[row])) else ""
         # Labels stand in a column of their own, clear of bars and bands.
         axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", ha="left", fontsize=8)
     axes.set_xlim(-limit, limit)
-    axes.set_xlabel(f"Change of {words_of(str(table['quantity'].iloc[0]))} (%)")
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_xlabel(fill(f"Change of {words_of(str(table['quantity'].iloc[0]))} (%)", 44))
 
 
 def _change_handles() -> list[Artist]:

@@ -95,7 +95,7 @@ def _draw(check: StudyCheck) -> Figure:
         _draw_endplates(axes, image, column)
         _draw_pads(axes, mesh, plane, column)
         _draw_load(axes, check, column)
-        axes.set_title(f"{plane.name}, {plane.place}")
+        axes.set_title(f"{plane.name}, {plane.place.replace('-', '−')}")
     for row, (title, plane) in enumerate(_cross_planes(mesh, level)):
         axes = figure.add_subplot(grid[row, 2])
         _draw_parts(axes, plane, kinds, fraction)
@@ -161,7 +161,7 @@ def _draw_endplates(axes: Axes, image: SegmentImage, column: int) -> None:
             axes.plot(ends @ across, ends[:, 2], color="black", lw=1.0, ls=(0, (4, 2)))
         if column == 0:
             middle = vertebra.frame.origin
-            label = f"{level}\nwedge {wedge_deg(image, level):+.1f}°"
+            label = f"{level}\nwedge {wedge_deg(image, level):+.1f}°".replace("-", "−")
             axes.text(
                 float(middle @ across),
                 float(middle[2]),

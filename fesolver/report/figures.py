@@ -126,18 +126,18 @@ def _signs(quantity: str, table: pd.DataFrame) -> str:
     if "min_principal" in quantity:
         text += " Compression is negative: a compressive stress that grows has a negative change."
     if table["floor_spacing"].isna().any() and not table["floor_solver"].isna().any():
-        text += " Where the coarser mesh gives no value, the floor is the solver's alone."
+        text += " *: the coarser mesh gives no value here, so the floor is the solver's alone."
     return text
 
 
 def _sweep(results: Results) -> Iterator[tuple[FigureFile, Figure, pd.DataFrame]]:
-    """The main change over the swept keys."""
-    from fesolver.report.sweep import sweep_figure
+    """The main change over the swept keys; without treatment, the main outcome."""
+    from fesolver.report.sweep import state_sweep_figure, sweep_figure
 
-    drawn = sweep_figure(results)
+    drawn = sweep_figure(results) or state_sweep_figure(results)
     if drawn is not None:
         caption, figure, data = drawn
-        yield FigureFile("sweep_main_change", "sweep", caption), figure, data
+        yield FigureFile("sweep", "sweep", caption), figure, data
 
 
 def _sections(results: Results, case: CaseResult) -> Iterator[tuple[FigureFile, Figure, pd.DataFrame]]:

@@ -36,7 +36,7 @@ table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabu
 caption { text-align: left; color: var(--soft); padding-bottom: .3rem; }
 th, td { padding: .22rem .65rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
 th { border-bottom: 2px solid #9aa5ac; font-weight: 600; vertical-align: bottom; }
-td.t, th.t { text-align: left; }
+td.t, th.t { text-align: left; } td.n, th.n { white-space: nowrap; }
 tr.open td { color: var(--soft); } tr.out td { background: #fdeee4; }
 figure { margin: 1.1rem 0; } figure img { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .85rem; max-width: 52rem; margin-top: .2rem; }
@@ -116,7 +116,10 @@ def table(
 
     def cell(tag: str, column: int, content: object) -> str:
         scope = ' scope="col"' if tag == "th" else ""
-        return f"<{tag}{scope}{' class=' + chr(34) + 't' + chr(34) if column in left else ''}>{text(content)}</{tag}>"
+        shown = text(content)
+        # A level such as T12-L1 is one word.
+        kind = f"{'t' if column in left else ''}{' n' if ' ' not in shown and len(shown) <= 16 else ''}".strip()
+        return f"<{tag}{scope}{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{shown}</{tag}>"
 
     head = "".join(cell("th", column, title) for column, title in enumerate(header))
     body = "".join(

@@ -78,9 +78,13 @@ def words_of(quantity: str) -> str:
     --------
     >>> words_of("superior_endplate_min_principal_stress_p95_mpa")
     'superior endplate compressive principal stress 95th percentile'
+    >>> words_of("nucleus_pressure_mpa_change_percent")
+    'change of nucleus pressure'
     """
     if quantity in _NAMED:
         return _NAMED[quantity]
+    if quantity.endswith("_change_percent"):
+        return f"change of {words_of(quantity.removesuffix('_change_percent'))}"
     suffix = next((suffix for suffix, _ in _UNITS if quantity.endswith(suffix)), "")
     words = quantity.removesuffix(suffix).replace("_", " ").replace("mesh dependent", "(mesh-dependent)")
     for short, spelled in _SPELLED.items():

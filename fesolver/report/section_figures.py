@@ -229,9 +229,9 @@ def _draw(fields: CaseFields, planes: Sequence[CutPlane], quantity: SectionQuant
     z_limits = (float(limits[:, 0, 1].min()) - 2.0, float(limits[:, 1, 1].max()) + 2.0)
     widths = limits[:, 1, 0] - limits[:, 0, 0] + 4.0
     height = z_limits[1] - z_limits[0]
-    # A tall segment: all panels in one row. A single body: one row per plane.
-    is_tall = bool(height > 1.2 * widths.max())
+    # A tall segment or a single state: all panels in one row. Else one row per plane.
     across = sum(map(len, groups.values()))
+    is_tall = bool(height > 1.2 * widths.max()) or across == 1
     rows = [[0, 1]] if is_tall else [[0], [1]]
     columns = across * len(rows[0])
     total = across * (widths.sum() if is_tall else widths.max())
@@ -329,7 +329,8 @@ def _legend(figure: Figure, fields: CaseFields) -> None:
     """What the outlines mean."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=COLOURS["outline"], lw=0.9, label="vertebra, disc")]
+    name = "vertebra, disc" if len(fields.parts) > 1 else "vertebra"
+    handles = [Line2D([], [], color=COLOURS["outline"], lw=0.9, label=name)]
     if fields.fraction(kind="nucleus").any():
         handles.append(Line2D([], [], color=COLOURS["nucleus"], lw=1.1, ls=(0, (3, 1.5)), label="nucleus"))
     if fields.fraction(kind="cement").any():

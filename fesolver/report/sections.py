@@ -105,7 +105,7 @@ def cut_cells(
     start, stop = distance[ends[..., 0]], distance[ends[..., 1]]
     weight = np.where(is_cut, start / np.where(is_cut, start - stop, 1.0), 0.0)
     crossing = points[ends[..., 0]] + weight[..., None] * (points[ends[..., 1]] - points[ends[..., 0]])
-    flat = (crossing - origin) @ axes.T
+    flat = crossing @ axes.T
     keys = np.minimum(ends[..., 0], ends[..., 1]) * len(points) + np.maximum(ends[..., 0], ends[..., 1])
     return _ordered(hit, flat, keys, is_cut)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fesolver.anatomy.levels import adjacent_levels
 from fesolver.report.bars import worst_floor
-from fesolver.report.quantities import RISK, main_outcomes, words_of
+from fesolver.report.quantities import RISK, axis_label, main_outcomes, words_of
 from fesolver.report.results import Results
 from fesolver.report.style import COLOURS, change_limit, new_figure
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["main_change_table", "neighbours_of", "sweep_figure"]
+__all__ = ["main_change_table", "neighbours_of", "state_sweep_figure", "sweep_figure"]
 
 
 def neighbours_of(results: Results) -> tuple[str, ...]:
@@ -95,6 +95,40 @@ def sweep_figure(results: Results) -> tuple[str, Figure, pd.DataFrame] | None:
         caption += f" {len(results.failed)} of {len(results.cases)} cases failed and are not shown."
     columns = ["case", *keys, "level", "quantity", "intact", "treated", "change", "change_percent", "floor_percent"]
     return caption, figure, table[[*columns, "is_resolved"]]
+
+
+def state_sweep_figure(results: Results) -> tuple[str, Figure, pd.DataFrame] | None:
+    """Values of a study without treatment against every swept key; None where nothing was swept.
+
+    Returns
+    -------
+    caption : str
+    figure : matplotlib Figure
+    data : DataFrame
+    """
+    summary = results.summary[results.summary["state"] == "intact"]
+    keys = [key for key in results.swept_keys if key in summary and len(set(summary[key])) > 1]
+    quantity = next(iter(main_outcomes(results.quantities)), None)
+    if not keys or quantity is None or results.case_changes(results.done[0]).size:
+        return None
+    table = summary[["case", *keys, "level", quantity]].dropna()
+    figure = new_figure(max(4.6, 3.6 * len(keys) + 0.6), 3.4)
+    panels = figure.subplots(1, len(keys), sharey=True, squeeze=False)[0]
+    palette = (COLOURS["intact"], COLOURS["treated"], COLOURS["disc"], COLOURS["nucleus"], COLOURS["cement"])
+    for axes, key in zip(panels, keys, strict=True):
+        for index, level in enumerate(dict.fromkeys(table["level"])):
+            rows = table[table["level"] == level].sort_values(key)
+            line = "-" if len(keys) == 1 else ""
+            colour = palette[index % len(palette)]
+            axes.plot(rows[key], rows[quantity], marker="o", ls=line, lw=1.0, ms=5.5, color=colour, label=level)
+        axes.set_xlabel(key)
+        axes.margins(x=0.08)
+    low, high = float(min(0.0, table[quantity].min())), float(max(0.0, table[quantity].max()))
+    panels[0].set_ylim(low - 0.08 * (high - low) * (low < 0.0), high + 0.08 * (high - low) * (high > 0.0))
+    panels[0].set_ylabel(axis_label(quantity))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    caption = f"{words_of(quantity).capitalize()} over the swept keys, intact; every point is one case."
+    return caption, figure, table
 
 
 def _handles(colours: dict[str, str]) -> list[object]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.assembly import assemble_stiffness, reduction_matrix
-from fesolver.fem.constraints import check_problem, given_displacement, rigid_force, rigid_modes
+from fesolver.fem.constraints import check_elasticity, given_displacement, rigid_force, rigid_modes
 from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.solvers.reduced import BaseSystem
 from fesolver.solvers.solution import Progress
@@ -44,10 +44,13 @@ class AssembledSystem(BaseSystem):
         """The same mesh and constraints with other moduli."""
         import copy
 
+        from threadpoolctl import threadpool_limits
+
         other = copy.copy(self)
         other._problem = replace(self._problem, elasticity=elasticity)
-        check_problem(other._problem)
-        other._set_matrix()
+        check_elasticity(other._problem)
+        with threadpool_limits(1, user_api="blas"):
+            other._set_matrix()
         return other
 
     def _set_matrix(self) -> None:
@@ -62,9 +65,7 @@ class AssembledSystem(BaseSystem):
         import pyamg
 
         modes = rigid_modes(self._problem.points, self._problem.points.mean(axis=0)).reshape(-1, 6)
-        # Columns of P are orthogonal and each free unknown has weight 1: P^T modes restricts the rigid motions.
-        weight = np.asarray(self._P.multiply(self._P).sum(axis=0)).ravel()
-        B = (self._P.T @ modes) / weight[:, None]
+        B = self._project(modes)
         state = np.random.get_state()  # noqa: NPY002
         np.random.seed(0)  # noqa: NPY002 (pyamg estimates spectral radii from numpy's global generator)
         try:
@@ -77,11 +78,15 @@ class AssembledSystem(BaseSystem):
         finally:
             np.random.set_state(state)  # noqa: NPY002
 
+    def _project(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Free unknowns whose displacement is nearest to u (3 n_points, ...) in the least-squares sense."""
+        from scipy.sparse.linalg import splu
+
+        return np.asarray(splu((self._P.T @ self._P).tocsc()).solve(self._P.T @ u))
+
     def _solve_one(
         self, loads: Loads, u0: NDArray[np.float64] | None, rtol: float, progress: Progress | None
     ) -> tuple[NDArray[np.float64], list[float], bool]:
-        from threadpoolctl import threadpool_limits
-
         lift = given_displacement(self._problem, loads)
         external = np.zeros_like(lift) if loads.nodal_force is None else loads.nodal_force
         b = self._P.T @ (external.ravel() - self._K @ lift.ravel())
@@ -92,19 +97,16 @@ class AssembledSystem(BaseSystem):
         norm_b = float(np.linalg.norm(b))
         if norm_b == 0.0:
             return lift, [0.0], True
-        norms: list[float] = []
-        with threadpool_limits(1, user_api="blas"):
-            if self._method == "direct":
-                x = self._factor.solve(b)
-                for _ in range(3):  # iterative refinement
-                    r = b - self._A @ x
-                    norms = [float(np.linalg.norm(r)) / norm_b]
-                    if norms[-1] <= min(rtol, 1e-12):
-                        break
-                    x = x + self._factor.solve(r)
-                norms = [float(np.linalg.norm(b - self._A @ x)) / norm_b]
-            else:
-                x, norms = self._conjugate_gradients(b, u0, lift, rtol, progress)
+        if self._method == "direct":
+            x = self._factor.solve(b)
+            for _ in range(3):  # iterative refinement
+                r = b - self._A @ x
+                if float(np.linalg.norm(r)) <= min(rtol, 1e-12) * norm_b:
+                    break
+                x = x + self._factor.solve(r)
+            norms = [float(np.linalg.norm(b - self._A @ x)) / norm_b]
+        else:
+            x, norms = self._conjugate_gradients(b, u0, lift, rtol, progress)
         u = (self._P @ x).reshape(-1, 3) + lift
         return u, norms, norms[-1] <= rtol
 
@@ -117,10 +119,8 @@ class AssembledSystem(BaseSystem):
         progress: Progress | None,
     ) -> tuple[NDArray[np.float64], list[float]]:
         """Preconditioned conjugate gradients on the true residual."""
-        from scipy.sparse.linalg import lsqr
-
         A, M = self._A, self._factor.aspreconditioner(cycle="V")
-        x = np.zeros_like(b) if u0 is None else lsqr(self._P, (u0 - lift).ravel(), atol=1e-14, btol=1e-14)[0]
+        x = np.zeros_like(b) if u0 is None else self._project((u0 - lift).ravel())
         norm_b = float(np.linalg.norm(b))
         r = b - A @ x
         norms = [float(np.linalg.norm(r)) / norm_b]

@@ -93,6 +93,8 @@ class BaseSystem:
         InputError
             If loads or `u0` do not fit the problem.
         """
+        from threadpoolctl import threadpool_limits
+
         if not isinstance(loads, Loads):
             return [self.solve(one, u0, rtol, on_failure, progress) for one in loads]
         if not 0 < rtol < 1:
@@ -100,7 +102,10 @@ class BaseSystem:
         check_loads(self._problem, loads)
         if u0 is not None and u0.shape != self._problem.points.shape:
             raise InputError(f"u0 must have shape {self._problem.points.shape}, got {u0.shape}")
-        u, norms, is_converged = self._solve_one(loads, u0, rtol, progress)
+        if u0 is not None and not np.all(np.isfinite(u0)):
+            raise InputError("u0 must be finite")
+        with threadpool_limits(1, user_api="blas"):  # BLAS sums in another order on more threads
+            u, norms, is_converged = self._solve_one(loads, u0, rtol, progress)
         is_converged = is_converged and bool(np.all(np.isfinite(u)))
         if not is_converged and on_failure == "raise":
             raise ConvergenceError(
@@ -108,7 +113,8 @@ class BaseSystem:
                 f"{rtol:.0e} was asked for",
                 fix="check contrast and supports, ask for a looser rtol, or use another method",
             )
-        return self._pack(loads, u, norms, rtol, is_converged)
+        with threadpool_limits(1, user_api="blas"):
+            return self._pack(loads, u, norms, rtol, is_converged)
 
     def _pack(
         self, loads: Loads, u: NDArray[np.float64], norms: list[float], rtol: float, is_converged: bool

@@ -23,7 +23,7 @@ __all__ = ["Hierarchy", "Level", "build_hierarchy"]
 DEGREE = 3
 """Chebyshev degree per smoothing."""
 
-SMOOTHING_RATIO = 10.0
+SMOOTHING_RATIO = 20.0
 """The smoother damps eigenvalues from largest / ratio to largest."""
 
 MAX_DENSE = 1500

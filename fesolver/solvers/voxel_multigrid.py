@@ -23,6 +23,20 @@ BLOCK = 4096
 MAX_ITERATIONS = 500
 
 
+def _check_lattice(problem: Problem, lattice: Lattice) -> None:
+    """Raise `InputError` unless points and cells lie where the lattice says."""
+    expected = lattice.origin + lattice.point_index * lattice.spacing
+    if expected.shape != problem.points.shape or not np.allclose(
+        expected, problem.points, rtol=0.0, atol=1e-6 * float(np.min(lattice.spacing))
+    ):
+        raise InputError("points are not on the lattice", fix="use method='amg', which takes hexahedra of any shape")
+    for corner, offset in enumerate(
+        ([0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1])
+    ):
+        if np.any(lattice.point_index[problem.cells[:, corner]] != lattice.cell_index + offset):
+            raise InputError("cells are not where the lattice says, or their points are not in VTK order")
+
+
 class VoxelMultigridSystem(BaseSystem):
     """A voxel problem with its hierarchy.
 
@@ -48,6 +62,7 @@ class VoxelMultigridSystem(BaseSystem):
         lattice = problem.lattice
         if lattice is None or problem.ties:
             raise InputError("method 'voxel-multigrid' needs a voxel mesh without ties", fix="use method='auto'")
+        _check_lattice(problem, lattice)
         self._lattice: Lattice = lattice
         self._n_slabs = n_threads
         nx, ny, nz = lattice.shape
@@ -72,12 +87,15 @@ class VoxelMultigridSystem(BaseSystem):
         import copy
         from dataclasses import replace
 
-        from fesolver.fem.constraints import check_problem
+        from threadpoolctl import threadpool_limits
+
+        from fesolver.fem.constraints import check_elasticity
 
         other = copy.copy(self)
         other._problem = replace(self._problem, elasticity=elasticity)
-        check_problem(other._problem)
-        other._set_elasticity(elasticity)
+        check_elasticity(other._problem)
+        with threadpool_limits(1, user_api="blas"):
+            other._set_elasticity(elasticity)
         return other
 
     def _set_elasticity(self, elasticity: Elasticity) -> None:
@@ -175,7 +193,7 @@ class VoxelMultigridSystem(BaseSystem):
             flat[~self._free] = 0.0
             x[:n] = box.ravel()
         norms, is_converged = self._conjugate_gradients(b, x, rtol, progress)
-        if u0 is not None and len(norms) == 1 and is_converged:
+        if u0 is not None and len(norms) == 1 and is_converged and np.any(b):
             return u0.copy(), norms, True
         u_box = x[:n].reshape(self._box)
         self._expand_rigid(x[n:], u_box)

@@ -11,7 +11,7 @@ from fesolver.errors import ConvergenceError, FesolverError
 from fesolver.solvers.prepare import thread_count
 from fesolver.solvers.warm_up import warm_up
 from fesolver.study.case import run_case
-from fesolver.study.cases import Case, expand_cases
+from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig, config_hash
 from fesolver.study.inputs import SegmentData, read_data
 from fesolver.study.progress import ProgressReporter, SilentProgress
@@ -88,7 +88,9 @@ def run_study(
     with warm("compile", "kernels (compiled on first use, then cached)"):
         warm_up(threads)
     reader = _Reader()
-    reader.read(cases[0].config, warm)  # what is wrong with the input stops the run before anything is written
+    nominal = reader.read(
+        cases[0].config, warm
+    )  # what is wrong with the input stops the run before anything is written
     with staged_folder(out, overwrite=overwrite) as folder:
         (folder / "cases").mkdir()
         summary: list[dict[str, Any]] = []
@@ -123,7 +125,7 @@ def run_study(
         (folder / "summary.csv").write_text(to_csv(summary), encoding="utf-8")
         if moved:
             (folder / "changes.csv").write_text(to_csv(moved), encoding="utf-8")
-        write_json(folder / "run.json", _run_record(config, cases, reader, entries, timings, list(findings), threads))
+        write_json(folder / "run.json", _run_record(config, nominal, entries, timings, list(findings), threads))
     if speed:
         write_rate(thread_count(threads), min(speed))
     failed = sum(entry["status"] == "failed" for entry in entries)
@@ -152,25 +154,20 @@ class _Reader:
 
 def _run_record(
     config: StudyConfig,
-    cases: tuple[Case, ...],
-    reader: _Reader,
+    nominal: SegmentData,
     entries: list[dict[str, Any]],
     timings: dict[str, dict[str, float]],
     warnings: list[str],
     threads: int | None,
 ) -> dict[str, Any]:
     """Content of `run.json`."""
-    data = reader.data
-    assumptions = []
-    if data is not None and data.is_calibration_assumed:
-        assumptions.append(f"calibration assumed, not measured: {data.calibration}")
     return {
         "schema": 1,
         "name": config.name,
         "status": "done" if all(e["status"] == "done" for e in entries) else "some cases failed",
         "config": config.model_dump(mode="json", by_alias=True),
         "config_hash": config_hash(config),
-        "inputs": [{"path": path, "sha256": digest} for path, digest in (data.files if data else ())],
+        "inputs": [{"path": path, "sha256": digest} for path, digest in nominal.files],
         "versions": versions(),
         "git_commit": git_commit(),
         "host": host(),
@@ -178,6 +175,8 @@ def _run_record(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "timings": timings,
         "warnings": warnings,
-        "assumptions": assumptions,
+        "assumptions": [f"calibration assumed, not measured: {nominal.calibration}"]
+        if nominal.is_calibration_assumed
+        else [],
         "cases": entries,
     }

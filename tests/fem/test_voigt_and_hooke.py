@@ -97,7 +97,10 @@ def test_constants_out_of_range_are_refused_with_the_number(young, poisson):
 
 def test_general_cells_replace_only_their_own_matrices():
     elasticity = Elasticity(
-        np.array([10.0, 20.0, 30.0, 40.0]), np.full(4, 0.2), np.array([1, 3]), np.stack([trabecular(), 2 * trabecular()])
+        np.array([10.0, 20.0, 30.0, 40.0]),
+        np.full(4, 0.2),
+        np.array([1, 3]),
+        np.stack([trabecular(), 2 * trabecular()]),
     )
 
     D = elasticity_matrices(elasticity, np.array([3, 0, 1]))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dense_reference import dense_stiffness
-from lattices import GRADIENT, box_mesh, is_on_box, uniform, voxel_mesh
+from lattices import GRADIENT, box_mesh, is_on_box, uniform, varied_elasticity, voxel_mesh
 from numpy.testing import assert_allclose, assert_array_equal
-from test_hexahedra import varied_elasticity
 
 from fesolver.fem.constraints import rigid_modes
 from fesolver.fem.kernels.multigrid import stiffness_diagonal

@@ -191,9 +191,9 @@ def make_results(tmp_path: Path) -> Callable[..., Path]:
             folder = out / "cases" / case
             folder.mkdir(parents=True)
             changes = _changes(case)
-            scaled = changes.select_dtypes("number").columns
-            changes[scaled] *= 1 + 0.2 * (slope - 1)
-            changes["change_percent"] *= slope
+            # The change, alone, is proportional to the slope.
+            changes[["change", "change_percent"]] *= slope
+            changes["treated"] = changes["intact"] + changes["change"]
             summaries.append(_summary(changes, case, keys, treated=treated))
             if treated:
                 tables.append(changes)
@@ -293,3 +293,9 @@ def fake_check() -> StudyCheck:
         density_hu=None,
         load_point=np.array([0.0, -4.0, 78.0]),
     )
+
+
+@pytest.fixture
+def checked() -> StudyCheck:
+    """A made-up check."""
+    return fake_check()

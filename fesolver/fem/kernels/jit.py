@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 
 import numba
-from numba.core.caching import _CacheLocator  # noqa: F401  (its absence would mean another cache design)
 
 _has_warned = False
 

@@ -85,9 +85,7 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         min=1,
-        help="Threads for the solver; all cores by default.",
-        envvar="FESOLVER_NUM_THREADS",
-        show_envvar=True,
+        help="Threads for the solver; FESOLVER_NUM_THREADS, or all cores, by default.",
         callback=_set_threads,
     ),
 ]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fesolver.fem.fields import Fields
 from fesolver.fem.hooke import elasticity_matrices
 from fesolver.fem.problem import Problem
+from fesolver.fem.threads import kernel_threads
 
 __all__ = ["cell_nodal_forces", "internal_force", "recover_fields"]
 
@@ -22,10 +23,11 @@ def _evaluate(problem: Problem, u: NDArray[np.float64], ids: NDArray[np.int64]) 
     n = len(ids)
     force, strain, stress = np.empty((n, 8, 3)), np.empty((n, 6)), np.empty((n, 6))
     energy, volume = np.empty(n), np.empty(n)
-    cell_forces(
-        problem.points, problem.cells[ids], elasticity_matrices(problem.elasticity, ids),
-        problem.integration == "b-bar", np.ascontiguousarray(u), force, strain, stress, energy, volume,
-    )  # fmt: skip
+    with kernel_threads():
+        cell_forces(
+            problem.points, problem.cells[ids], elasticity_matrices(problem.elasticity, ids),
+            problem.integration == "b-bar", np.ascontiguousarray(u), force, strain, stress, energy, volume,
+        )  # fmt: skip
     return force, strain, stress, energy, volume
 
 

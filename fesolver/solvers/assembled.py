@@ -12,6 +12,7 @@ from fesolver.errors import InputError
 from fesolver.fem.assembly import assemble_stiffness, reduction_matrix
 from fesolver.fem.constraints import check_elasticity, given_displacement, rigid_force, rigid_modes
 from fesolver.fem.problem import Elasticity, Loads, Problem
+from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.solvers.reduced import BaseSystem
 from fesolver.solvers.solution import Progress
 
@@ -35,8 +36,8 @@ class AssembledSystem(BaseSystem):
     .. [1] N. Bell, L. Olson, J. Schroder, B. Southworth, PyAMG: algebraic multigrid solvers in Python, JOSS 8, 2023.
     """
 
-    def __init__(self, problem: Problem, method: Literal["amg", "direct"]) -> None:
-        super().__init__(problem, method)
+    def __init__(self, problem: Problem, method: Literal["amg", "direct"], n_threads: int) -> None:
+        super().__init__(problem, method, n_threads)
         self._P = reduction_matrix(problem)
         self._set_matrix()
 
@@ -44,12 +45,10 @@ class AssembledSystem(BaseSystem):
         """The same mesh and constraints with other moduli."""
         import copy
 
-        from threadpoolctl import threadpool_limits
-
         other = copy.copy(self)
         other._problem = replace(self._problem, elasticity=elasticity)
         check_elasticity(other._problem)
-        with threadpool_limits(1, user_api="blas"):
+        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             other._set_matrix()
         return other
 

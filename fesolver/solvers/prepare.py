@@ -8,6 +8,7 @@ from typing import Literal
 from fesolver.errors import InputError
 from fesolver.fem.constraints import check_problem
 from fesolver.fem.problem import Problem
+from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.solvers.solution import System
 
 __all__ = ["Method", "prepare", "thread_count"]
@@ -55,18 +56,14 @@ def prepare(problem: Problem, method: Method = "auto", threads: int | None = Non
     InputError
         If moduli, constraints or supports cannot give a solution; the message has the place in mm.
     """
-    from numba import config, set_num_threads
-    from threadpoolctl import threadpool_limits
-
     count = thread_count(threads)
-    set_num_threads(min(count, int(vars(config)["NUMBA_NUM_THREADS"])))
     check_problem(problem)
     if method == "auto":
         if problem.points.size <= DIRECT_LIMIT:
             method = "direct"
         else:
             method = "voxel-multigrid" if problem.lattice is not None and not problem.ties else "amg"
-    with threadpool_limits(1, user_api="blas"):
+    with kernel_threads(threads_for(problem.points.size, count)):
         if method == "voxel-multigrid":
             from fesolver.solvers.voxel_multigrid import VoxelMultigridSystem
 
@@ -74,5 +71,5 @@ def prepare(problem: Problem, method: Method = "auto", threads: int | None = Non
         from fesolver.solvers.assembled import AssembledSystem
 
         if method in ("amg", "direct"):
-            return AssembledSystem(problem, method)
+            return AssembledSystem(problem, method, count)
     raise InputError(f"unknown method {method!r}", fix="use auto, voxel-multigrid, amg or direct")

@@ -12,6 +12,7 @@ from fesolver.errors import ConvergenceError, InputError
 from fesolver.fem.constraints import RigidMap, check_loads, rigid_maps
 from fesolver.fem.problem import Loads, Problem
 from fesolver.fem.recovery import internal_force
+from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.solvers.solution import Progress, Solution
 
 __all__ = ["BaseSystem"]
@@ -20,7 +21,8 @@ __all__ = ["BaseSystem"]
 class BaseSystem:
     """Checks, loops over load cases and packs results; a solver adds `_solve_one`."""
 
-    def __init__(self, problem: Problem, method: str) -> None:
+    def __init__(self, problem: Problem, method: str, n_threads: int) -> None:
+        self._n_threads = n_threads
         self._problem = problem
         self._method = method
         self._rigid: tuple[RigidMap, ...] = rigid_maps(problem)
@@ -93,8 +95,6 @@ class BaseSystem:
         InputError
             If loads or `u0` do not fit the problem.
         """
-        from threadpoolctl import threadpool_limits
-
         if not isinstance(loads, Loads):
             return [self.solve(one, u0, rtol, on_failure, progress) for one in loads]
         if not 0 < rtol < 1:
@@ -104,7 +104,7 @@ class BaseSystem:
             raise InputError(f"u0 must have shape {self._problem.points.shape}, got {u0.shape}")
         if u0 is not None and not np.all(np.isfinite(u0)):
             raise InputError("u0 must be finite")
-        with threadpool_limits(1, user_api="blas"):  # BLAS sums in another order on more threads
+        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             u, norms, is_converged = self._solve_one(loads, u0, rtol, progress)
         is_converged = is_converged and bool(np.all(np.isfinite(u)))
         if not is_converged and on_failure == "raise":
@@ -113,7 +113,7 @@ class BaseSystem:
                 f"{rtol:.0e} was asked for",
                 fix="check contrast and supports, ask for a looser rtol, or use another method",
             )
-        with threadpool_limits(1, user_api="blas"):
+        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             return self._pack(loads, u, norms, rtol, is_converged)
 
     def _pack(

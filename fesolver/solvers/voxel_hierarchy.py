@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fesolver.fem.kernels import multigrid as mg
 from fesolver.fem.kernels.voxel import apply_stiffness
+from fesolver.fem.threads import threads_for
 from fesolver.fem.voxel_operator import BrickModes, VoxelElasticity
 
 __all__ = ["Hierarchy", "Level", "build_hierarchy"]
@@ -114,9 +115,12 @@ class Hierarchy:
     def _cycle(
         self, at: int, b: NDArray[np.float32], b_rigid: NDArray[np.float64]
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        from numba import set_num_threads
         from scipy.linalg import cho_solve
 
         level = self.levels[at]
+        n_slabs = threads_for(level.inverse_diagonal.size, self.n_slabs)
+        set_num_threads(n_slabs)
         x = level.work[2]
         x[...] = 0
         if at == len(self.levels) - 1:
@@ -127,20 +131,21 @@ class Hierarchy:
             return x, solution[split:]
         r, Ad = level.work[3], level.work[1]
         r[...] = b
-        level.smooth(r, x, self.n_slabs)
-        level.apply(level.work[0], Ad, self.n_slabs)
+        level.smooth(r, x, n_slabs)
+        level.apply(level.work[0], Ad, n_slabs)
         mg.subtract(r.ravel(), Ad.ravel())
         r[level.inverse_diagonal == 0] = 0
         r_rigid = b_rigid - level.nodes_to_rigid(x)
         coarse_b = self.levels[at + 1].work[4]
         mg.restrict(r, coarse_b, HALF)
         e, x_rigid = self._cycle(at + 1, coarse_b, r_rigid)
+        set_num_threads(n_slabs)
         mg.prolong_add(e, x, level.inverse_diagonal, HALF)
-        level.apply(x, Ad, self.n_slabs)
+        level.apply(x, Ad, n_slabs)
         r[...] = b
         mg.subtract(r.ravel(), Ad.ravel())
         level.rigid_to_nodes(x_rigid.astype(F32), r)
-        level.smooth(r, x, self.n_slabs)
+        level.smooth(r, x, n_slabs)
         return x, x_rigid
 
 
@@ -244,7 +249,7 @@ def build_hierarchy(
         _set_rigid(level, columns)
         levels.append(_add_work(level))
     for level in levels[:-1]:
-        level.largest = _largest_eigenvalue(level, n_slabs)
+        level.largest = _largest_eigenvalue(level, threads_for(level.inverse_diagonal.size, n_slabs))
     factor, nodes = _factorise(levels[-1], columns, rigid_matrix)
     return Hierarchy(levels=levels, coarse_factor=factor, coarse_nodes=nodes, n_rigid=n_rigid, n_slabs=n_slabs)
 

@@ -10,6 +10,7 @@ from fesolver.fem.constraints import given_displacement, rigid_force
 from fesolver.fem.kernels import multigrid as mg
 from fesolver.fem.kernels.voxel import apply_stiffness
 from fesolver.fem.problem import Elasticity, Lattice, Loads, Problem
+from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.fem.voxel_operator import brick_modes, voxel_elasticity
 from fesolver.solvers.reduced import BaseSystem
 from fesolver.solvers.solution import Progress
@@ -58,13 +59,13 @@ class VoxelMultigridSystem(BaseSystem):
     """
 
     def __init__(self, problem: Problem, n_threads: int) -> None:
-        super().__init__(problem, "voxel-multigrid")
+        super().__init__(problem, "voxel-multigrid", n_threads)
         lattice = problem.lattice
         if lattice is None or problem.ties:
             raise InputError("method 'voxel-multigrid' needs a voxel mesh without ties", fix="use method='auto'")
         _check_lattice(problem, lattice)
         self._lattice: Lattice = lattice
-        self._n_slabs = n_threads
+        self._n_slabs = threads_for(problem.points.size, n_threads)
         nx, ny, nz = lattice.shape
         self._box = (nz + 1, ny + 1, nx + 1, 3)
         i, j, k = lattice.point_index.astype(np.int64).T
@@ -87,14 +88,12 @@ class VoxelMultigridSystem(BaseSystem):
         import copy
         from dataclasses import replace
 
-        from threadpoolctl import threadpool_limits
-
         from fesolver.fem.constraints import check_elasticity
 
         other = copy.copy(self)
         other._problem = replace(self._problem, elasticity=elasticity)
         check_elasticity(other._problem)
-        with threadpool_limits(1, user_api="blas"):
+        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             other._set_elasticity(elasticity)
         return other
 

@@ -104,6 +104,16 @@ def test_hinged_part_held_by_a_second_support_is_accepted():
     check_problem(replace(problem, prescribed_dofs=np.union1d(problem.prescribed_dofs, [3 * far[0], 3 * far[1] + 1])))
 
 
+def test_a_ring_of_parts_and_bodies_that_nothing_holds_keeps_six_motions():
+    """Hinged parts under a common free body: a loop of three, in which no sign can be wrong unseen."""
+    problem = two_boxes("edge")
+    ends = np.concatenate([on_plane(problem.points, 0, 0.0), on_plane(problem.points, 0, 40.0)])
+    bridge = RigidBody("bridge", ends, np.zeros(3), FREE)
+
+    with pytest.raises(InputError, match="the mesh can move freely: the supports hold 0 of its 6"):
+        check_problem(replace(problem, prescribed_dofs=np.zeros(0, np.int64), rigid_bodies=(bridge,)))
+
+
 def test_parts_joined_by_a_rigid_body_or_by_ties_are_held():
     problem = two_boxes("gap")
     inner, outer = on_plane(problem.points, 0, 20.0), on_plane(problem.points, 0, 30.0)

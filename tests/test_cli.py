@@ -100,10 +100,11 @@ def test_options_hold_before_and_after_the_command(study, arguments):
     assert study["asked"]["threads"] == 2
 
 
-def test_threads_come_from_the_environment_too(study):
-    runner.invoke(app, ["demo"], env={"FESOLVER_NUM_THREADS": "3"})
+@pytest.mark.parametrize("arguments", [["--threads", "2", "demo"], ["demo", "--threads", "2"]])
+def test_the_option_beats_the_environment_wherever_it_stands(study, arguments):
+    runner.invoke(app, arguments, env={"FESOLVER_NUM_THREADS": "3"})
 
-    assert study["asked"]["threads"] == 3
+    assert study["asked"]["threads"] == 2
 
 
 def test_quiet_prints_nothing(study):

@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 
 from fesolver.imaging.volume import SegmentImage
+from fesolver.outcomes.band_hypotheses import BAND_HYPOTHESES
 from fesolver.outcomes.bands import BandCheck, check_bands
 from fesolver.outcomes.change import Change, changes
 from fesolver.outcomes.equilibrium import SIDEWAYS_WARNING, check_equilibrium, list_reactions
+from fesolver.outcomes.load_share import SHELL_RESOLVED_SOURCE_MM
 from fesolver.outcomes.registry import evaluate, select_outcomes
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.study.config import StudyConfig
 from fesolver.study.inputs import SegmentData
 from fesolver.study.materials import axial_fibre_note, study_materials
+from fesolver.study.memory import check_memory
 from fesolver.study.model import Model, build_image, build_model
 from fesolver.study.solving import SolvedPair, SolvedSet, solve_pair
 from fesolver.study.stages import Stages
 
 __all__ = ["CaseResult", "run_case"]
-
-RESOLVED_SHELL_MM = 1.0
-"""Source voxels larger than this do not resolve the shell."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,13 @@ def run_case(config: StudyConfig, data: SegmentData, *, stages: Stages, threads:
     moved: tuple[Change, ...] = ()
     if treated is not None:
         moved = changes(before, after, coarse_tolerance_pair=looser, spacing_pair=spacing_pair)
-    bands = check_bands(before, moved, has_fibres=config.disc.fibres)
+    bands = check_bands(
+        before,
+        moved,
+        has_fibres=config.disc.fibres,
+        treated_level=config.treatment.level if config.treatment else None,
+        hypotheses=BAND_HYPOTHESES,
+    )
     models = (intact,) if treated is None else (intact, treated)
     return CaseResult(
         intact=before,
@@ -122,6 +128,7 @@ def _models(
         image = build_image(config, data, spacing_mm)
     with stages("mesh"):
         intact, treated = build_model(config, image)
+    check_memory(intact.mesh)
     return image, intact, treated
 
 
@@ -177,7 +184,7 @@ def _record(
         "calibration": data.calibration,
         "volume_change": {level: float(v) for level, v in image.volume_change.items()},
         "source_spacing_mm": image.source_spacing_mm,
-        "shell_share_resolved": image.source_spacing_mm <= RESOLVED_SHELL_MM,
+        "shell_share_resolved": image.source_spacing_mm <= SHELL_RESOLVED_SOURCE_MM,
         "notes": _notes(config, data, image, models, states, reactions),
     }
 
@@ -199,7 +206,7 @@ def _notes(
     fibre = axial_fibre_note(study_materials(config)["annulus"])
     if fibre and len(config.segment.levels) > 1:
         notes.append(fibre)
-    if image.source_spacing_mm > RESOLVED_SHELL_MM:
+    if image.source_spacing_mm > SHELL_RESOLVED_SOURCE_MM:
         notes.append(f"shell share not resolved: source voxels of {image.source_spacing_mm:g} mm")
     for reaction in reactions:
         if reaction["sideways_fraction"] > SIDEWAYS_WARNING:

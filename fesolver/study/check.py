@@ -12,21 +12,15 @@ from fesolver.fem.constraints import check_problem
 from fesolver.fem.problem import Elasticity
 from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.spine_mesh import SpineMesh
-from fesolver.solvers.memory import solver_memory_mb
 from fesolver.solvers.prepare import thread_count
 from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig
 from fesolver.study.inputs import SegmentData, read_data
+from fesolver.study.memory import expected_memory_mb
 from fesolver.study.model import Model, build_image, build_model, make_problem, study_load_case
 from fesolver.study.rate import read_rate
 
 __all__ = ["StudyCheck", "check_study", "planned_unknowns"]
-
-BASE_MB = 350.0
-"""Python, numba and the libraries, measured."""
-
-MODEL_BYTES = 2000.0
-"""Mesh, tissue, fields and outcomes of both states per cell, measured."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +84,13 @@ def check_study(config: StudyConfig, *, threads: int | None = None) -> StudyChec
     problem, pads = make_problem(model, study_load_case(first))
     check_problem(problem)
     n_dof, n_cells = int(model.mesh.points.size), len(model.mesh.cells)
-    memory = BASE_MB + n_cells * MODEL_BYTES / 1e6
-    if model.mesh.lattice is not None:
-        memory += solver_memory_mb(model.mesh.lattice.shape, n_rigid=6)
     rate = read_rate(thread_count(threads))
     seconds = None if rate is None else rate * planned_unknowns(first, n_dof) * len(cases)
     return StudyCheck(
         n_cases=len(cases),
         n_cells=n_cells,
         n_dof=n_dof,
-        memory_mb=memory,
+        memory_mb=expected_memory_mb(model.mesh),
         seconds_estimate=seconds,
         findings=_findings(data, intact, model),
         image=image,

@@ -13,7 +13,8 @@ import numpy as np
 from fesolver.bone.density import DensityKind
 from fesolver.errors import InputError
 from fesolver.imaging.volume import LabelVolume, Volume
-from fesolver.study.config import CalibrationConfig, CtInput, StudyConfig, SyntheticInput
+from fesolver.study.config import StudyConfig
+from fesolver.study.schema import CalibrationConfig, CtInput, SyntheticInput
 
 __all__ = ["SegmentData", "read_data"]
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesolver.bone.conversions import conversion
 from fesolver.bone.degeneration import disc_materials
@@ -20,9 +21,11 @@ from fesolver.bone.materials import (
     default_materials,
 )
 from fesolver.errors import InputError
-from fesolver.study.config import BoneConfig, StudyConfig
+from fesolver.fem.hooke import isotropic_elasticity
+from fesolver.study.config import StudyConfig
+from fesolver.study.schema import BoneConfig
 
-__all__ = ["study_law", "study_materials", "uniform_young"]
+__all__ = ["study_law", "study_materials", "unit_elasticity"]
 
 
 def study_law(config: BoneConfig) -> BoneMaterial:
@@ -80,14 +83,23 @@ def study_materials(config: StudyConfig) -> dict[str, Material]:
     return materials
 
 
-def uniform_young(region_young: Mapping[str, Any]) -> dict[str, float]:
-    """Axial modulus, MPa, of the regions in which it is one number."""
-    out = {}
-    for name, values in region_young.items():
-        array = np.asarray(values, dtype=np.float64)
-        if array.size and np.ptp(array) <= 1e-9 * abs(array.flat[0]):
-            out[name] = float(array.flat[0])
-    return out
+def unit_elasticity(materials: Mapping[str, Material]) -> dict[str, NDArray[np.float64]]:
+    """Elasticity matrix (6, 6), for an axial modulus of 1 MPa, of every region of bone whose modulus follows density.
+
+    Parameters
+    ----------
+    materials : mapping of str to Material
+        Region name to material, as in `MixReport.materials`.
+
+    Notes
+    -----
+    Only these have one matrix up to their modulus in all of their cells, along the axes of the mesh.
+    """
+    return {
+        name: isotropic_elasticity(1.0, m.poisson) if m.law.anisotropy is None else m.unit_matrix()
+        for name, m in materials.items()
+        if isinstance(m, BoneMaterial)
+    }
 
 
 def axial_fibre_note(material: Material) -> str:

@@ -16,9 +16,10 @@ from fesolver.outcomes.equilibrium import IMBALANCE_TOLERANCE, check_equilibrium
 from fesolver.outcomes.state import SolvedState
 from fesolver.solvers.prepare import prepare
 from fesolver.solvers.solution import Solution, System
-from fesolver.study.config import SolverConfig, StudyConfig
-from fesolver.study.materials import uniform_young
+from fesolver.study.config import StudyConfig
+from fesolver.study.materials import unit_elasticity
 from fesolver.study.model import Model, is_same_stiffness, make_problem, study_load_case
+from fesolver.study.schema import SolverConfig
 from fesolver.study.stages import Stages
 
 __all__ = ["SolvedPair", "SolvedSet", "solve_pair"]
@@ -98,7 +99,8 @@ class _Solver:
                     load_point=pads.load_point,
                     solution=solution,
                     fields=recover_fields(problem, solution.u),
-                    region_young=uniform_young(model.mix.region_young),
+                    region_young=model.mix.region_young,
+                    region_unit_elasticity=unit_elasticity(model.mix.materials),
                 )
 
         looser, iterations = None, 0

@@ -1,0 +1,267 @@
+"""The tables of a study file: every key with its unit, default and limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fesolver.anatomy.levels import LEVELS, sort_levels
+from fesolver.bone.density import DensityKind
+
+__all__ = [
+    "SCHEMA",
+    "BoneConfig",
+    "CalibrationConfig",
+    "CtInput",
+    "DiscConfig",
+    "LoadConfig",
+    "MaterialsConfig",
+    "OutcomesConfig",
+    "OutputConfig",
+    "SegmentConfig",
+    "SolverConfig",
+    "StudyConfig",
+    "SyntheticInput",
+    "TissueConfig",
+    "TreatmentConfig",
+]
+
+SCHEMA = 1
+"""Version of the study file and of results; a newer one is refused."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Poisson = Annotated[float, Field(gt=-1, lt=0.5)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Table(BaseModel):
+    """A table of the study file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class CtInput(_Table):
+    """A CT or density volume and its labels."""
+
+    kind: Literal["ct"]
+    ct: Path
+    labels: Path
+    label_scheme: str = "totalsegmentator"
+    dicom_series: str | None = None
+    accept_findings: tuple[str, ...] = ()
+    label_table: dict[str, str] | None = None
+    subregions: Path | None = None
+    subregion_table: dict[str, str] | None = None
+    cement_label: Path | None = None
+    implant_label: Path | None = None
+
+
+class SyntheticInput(_Table):
+    """The package's own phantom, from published dimensions."""
+
+    kind: Literal["synthetic"]
+    t_score: Finite | None = None
+    density_g_cm3: Positive | None = None
+    voxel_mm: Positive = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    tilt_deg: Finite = 10.0
+
+    @model_validator(mode="after")
+    def _one_density(self) -> SyntheticInput:
+        if (self.t_score is None) == (self.density_g_cm3 is None):
+            raise ValueError("give either t_score or density_g_cm3")
+        return self
+
+
+class TissueConfig(_Table):
+    """One internal tissue of known density: a box in mm, or values of the label volume."""
+
+    tissue: str
+    box_mm: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    label_values: tuple[int, ...] = ()
+    density_g_cm3: Finite | None = None
+    source: str = ""
+
+
+class CalibrationConfig(_Table):
+    """From HU to density."""
+
+    method: Literal["slope", "phantom", "tissues", "calibrated"]
+    density_kind: DensityKind = "rho_qct"
+    slope_g_cm3_per_hu: Positive | None = None
+    intercept_g_cm3: Finite = 0.0
+    slope_factor: Positive = 1.0
+    assumed: bool = False
+    source: str = ""
+    rods_hu: tuple[float, ...] | None = None
+    rods_g_cm3: tuple[float, ...] | None = None
+    tissues: tuple[TissueConfig, ...] | None = None
+    unit: Literal["g/cm3", "mg/cm3"] = "g/cm3"
+
+    @model_validator(mode="after")
+    def _complete(self) -> CalibrationConfig:
+        needed = {
+            "slope": ("slope_g_cm3_per_hu",),
+            "phantom": ("rods_hu", "rods_g_cm3"),
+            "tissues": ("tissues",),
+            "calibrated": (),
+        }[self.method]
+        missing = [key for key in needed if getattr(self, key) is None]
+        if missing:
+            raise ValueError(f"method {self.method!r} needs {' and '.join(missing)}")
+        return self
+
+
+class SegmentConfig(_Table):
+    """Which levels, on which cells."""
+
+    levels: tuple[str, ...] = Field(min_length=1)
+    spacing_mm: Annotated[float, Field(ge=0.05, le=5.0)] = 1.0
+    posterior_elements: bool = False
+    shell: Literal["layers", "from_ct"] = "layers"
+    cortical_thickness_mm: Positive = 0.35
+    endplate_thickness_mm: Positive = 0.35
+    nucleus_area_fraction: Fraction = 0.40
+
+    @field_validator("levels")
+    @classmethod
+    def _known_and_contiguous(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
+        ordered = sort_levels(levels)
+        if len(set(ordered)) != len(ordered):
+            raise ValueError("a level is listed twice")
+        at = [LEVELS.index(level) for level in ordered]
+        if at != list(range(at[0], at[0] + len(at))):
+            raise ValueError(f"levels must follow one another, got {', '.join(ordered)}")
+        return ordered
+
+
+class BoneConfig(_Table):
+    """From density to stiffness."""
+
+    law: str = "kopperdahl2002_power"
+    poisson: Poisson = 0.3
+    density_scale: Positive = 1.0
+    density_offset_g_cm3: Finite = 0.0
+    convert: tuple[str, ...] = ()
+    strain_rate_per_s: Positive = 0.01
+    floor_mpa: Positive | None = None
+    custom_intercept_mpa: Finite = 0.0
+    custom_coefficient_mpa: Positive | None = None
+    custom_exponent: Positive | None = None
+    custom_kind: DensityKind = "rho_qct"
+
+
+class MaterialsConfig(_Table):
+    """Isotropic materials apart from trabecular bone and discs."""
+
+    cortical_young_mpa: Positive = 8040.0
+    cortical_poisson: Poisson = 0.3
+    endplate_young_mpa: Positive = 670.0
+    endplate_poisson: Poisson = 0.3
+    cement_young_mpa: Positive = 2000.0
+    cement_poisson: Poisson = 0.3
+    implant_young_mpa: Positive = 110000.0
+    implant_poisson: Poisson = 0.3
+
+
+class DiscConfig(_Table):
+    """Intervertebral discs."""
+
+    annulus_young_mpa: Positive = 4.2
+    annulus_poisson: Poisson = 0.45
+    nucleus_young_mpa: Positive = 1.0
+    nucleus_poisson: Poisson = 0.499
+    fibres: bool = True
+    degeneration: dict[str, str] = Field(default_factory=dict)
+
+
+class TreatmentConfig(_Table):
+    """Cement augmentation of one vertebra."""
+
+    kind: Literal["vertebroplasty"] = "vertebroplasty"
+    level: str
+    volume_ml: NotNegative = 6.0
+    approach: Literal["bipedicular", "unipedicular_left", "unipedicular_right", "point"] = "bipedicular"
+    center_mm: tuple[float, float, float] | None = None
+    center_frame: Literal["body", "segment", "scanner"] = "body"
+    lateral_fraction: Fraction = 0.25
+    depth_fraction: Fraction = 1.0 / 3.0
+    axial_stretch: Positive = 1.0
+
+
+class LoadConfig(_Table):
+    """Compression between pads."""
+
+    control: Literal["force", "displacement"] = "force"
+    force_n: Positive = 500.0
+    displacement_mm: Positive | None = None
+    top: Literal["fixed", "tilt", "free"] = "tilt"
+    offset_anterior_mm: Finite = 0.0
+
+    @model_validator(mode="after")
+    def _displacement(self) -> LoadConfig:
+        if self.control == "displacement" and self.displacement_mm is None:
+            raise ValueError("control = 'displacement' needs displacement_mm")
+        return self
+
+
+class OutcomesConfig(_Table):
+    """Depths, strains and fractions that outcomes are defined by."""
+
+    endplate_depth_mm: Positive = 2.0
+    bulge_center_area_fraction: Fraction = 0.10
+    bulge_rim_mm: Positive = 3.0
+    yield_strain_compression: Fraction = 0.0077
+    yield_strain_tension: Fraction = 0.0070
+    yielded_volume_fraction: Fraction = 0.02
+    strength_coefficient: Positive = 0.0068
+
+
+class SolverConfig(_Table):
+    """How tightly to solve, and against what a change is judged."""
+
+    method: Literal["auto", "voxel-multigrid", "amg", "direct"] = "auto"
+    rtol: Annotated[float, Field(gt=0, le=1e-4)] = 1e-8
+    floor: Literal["solver", "spacing"] = "solver"
+    floor_spacing_factor: Annotated[float, Field(gt=1, le=3)] = 1.5
+
+
+class OutputConfig(_Table):
+    """What to keep."""
+
+    fields: Literal["all", "first", "none"] = "first"
+
+
+class StudyConfig(_Table):
+    """A whole study: one base model and, with `sweep`, a full grid of cases."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    description: str = ""
+    input: Annotated[CtInput | SyntheticInput, Field(discriminator="kind")]
+    calibration: CalibrationConfig | None = None
+    segment: SegmentConfig
+    bone: BoneConfig = BoneConfig()
+    materials: MaterialsConfig = MaterialsConfig()
+    disc: DiscConfig = DiscConfig()
+    treatment: TreatmentConfig | None = None
+    load: LoadConfig = LoadConfig()
+    outcomes: OutcomesConfig = OutcomesConfig()
+    solver: SolverConfig = SolverConfig()
+    output: OutputConfig = OutputConfig()
+    sweep: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> StudyConfig:
+        if self.treatment is not None and self.treatment.level not in self.segment.levels:
+            known = ", ".join(self.segment.levels)
+            raise ValueError(f"treatment.level {self.treatment.level!r} is not one of segment.levels: {known}")
+        discs = [f"{a}-{b}" for a, b in zip(self.segment.levels, self.segment.levels[1:], strict=False)]
+        for name in self.disc.degeneration:
+            if name not in discs:
+                raise ValueError(f"disc.degeneration names {name!r}; the discs are {', '.join(discs) or 'none'}")
+        return self

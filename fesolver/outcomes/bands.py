@@ -35,6 +35,8 @@ class Band:
         Annulus the band speaks about.
     of_change : bool
         Whether it is a range of the change with cement, in percent.
+    beside_treated : bool
+        Whether it speaks about the discs next to the treated vertebra only.
     """
 
     quantity: str
@@ -44,6 +46,7 @@ class Band:
     source: str
     fibres: Fibres = "any"
     of_change: bool = False
+    beside_treated: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ BANDS: tuple[Band, ...] = (
         "disc pressure with cement beside it: +2.4 % (Rohlmann 2006, cement alone) to +19 % (Baroud 2003, rigid pillar "
         "up to the endplate)",
         of_change=True,
+        beside_treated=True,
     ),
     Band(
         "segment_stiffness_n_per_mm",
@@ -183,6 +187,7 @@ def check_bands(
     changes: Iterable[Change] = (),
     *,
     has_fibres: bool,
+    treated_level: str | None = None,
     hypotheses: Mapping[str, str] | None = None,
 ) -> tuple[BandCheck, ...]:
     """Our numbers beside the published ranges.
@@ -195,6 +200,8 @@ def check_bands(
         Changes with cement; none for a study without treatment.
     has_fibres : bool
         Whether the annulus carries the stiffness of its fibres: chooses between the trial model's bands.
+    treated_level : str, optional
+        The vertebra with cement; bands of the discs beside it are checked on those only, and on none without it.
     hypotheses : mapping of str to str, optional
         Quantity to the tested reason why a number lies outside; shown beside every number of that quantity outside its
         range. Changes go by `<quantity>_change_percent`.
@@ -225,7 +232,7 @@ def check_bands(
         if band.fibres not in ("any", wanted):
             continue
         for quantity, level, ours in numbers:
-            if quantity == _name(band):
+            if quantity == _name(band) and (not band.beside_treated or treated_level in level.split("-")):
                 is_inside = band.low <= ours <= band.high
                 reason = "" if is_inside else reasons.get(quantity, "")
                 checks.append(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.voigt import von_mises
+from fesolver.fem.voigt import principal_values, stress_tensor, von_mises
 from fesolver.outcomes.endplate_geometry import central_weights, depth_fraction, rim_weights
 from fesolver.outcomes.parts import BONE_KINDS, FOREIGN_KINDS, part_fraction
+from fesolver.outcomes.phase import material_stress
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.outcomes.surface import FacetSurface
 from fesolver.outcomes.weighted import upper_quantile, weighted_mean
@@ -114,32 +116,67 @@ def endplate_values(
 
     Notes
     -----
-    Stresses are weighted by the volume of each cell inside the layer. Mixed cells and cells with cement are reported
-    apart, as `..._mixed_...` and `..._cement_...`; a group without cells gives no value.
+    `..._trabecular_...` is the stress of the trabecular bone itself, whatever else shares its cells, weighted by its
+    own volume inside the layer (`material_stress`): it exists at every cell size. The other groups hold the stress of
+    whole cells, weighted by the volume of each inside the layer: cells of one bone (no word), mixed cells
+    (`..._mixed_...`) and cells with cement (`..._cement_...`); a group without cells gives no value.
     An endplate tied to a pad moves as a rigid body: it gives no bulge.
     """
     values: list[Value] = []
     equivalent = von_mises(segment.fields.stress)
     for level in segment.mesh.levels:
         groups = layer_groups(segment, level)
+        trabecular = _trabecular_stress(segment, level)
         for endplate in ENDPLATES:
             surface = FacetSurface.of(segment.mesh, f"{level}/{endplate}")
             if not _is_held_flat(segment, surface):
                 bulge = endplate_bulge(surface, segment.solution.u, settings)
                 values.append(Value(level, f"{endplate}_bulge_mm", bulge))
             values.append(Value(level, f"{endplate}_area_mm2", surface.area))
+            stresses = {} if trabecular is None else {f"{endplate}_trabecular": trabecular}
             for group, members in groups.items():
                 cells = np.flatnonzero(members)
-                inside = depth_fraction(segment.mesh, surface, cells, settings.endplate_depth_mm)
-                cells, inside = cells[inside > 0.0], inside[inside > 0.0]
-                if not len(cells):
-                    continue
-                volume = inside * segment.cell_volumes[cells]
-                summary = stress_summary(segment.principal_stress[cells, 0], equivalent[cells], volume)
-                prefix = endplate if group == "bone" else f"{endplate}_{group}"
-                values += [Value(level, f"{prefix}_{name}", number) for name, number in summary.items()]
-                values.append(Value(level, f"{prefix}_layer_volume_mm3", float(volume.sum())))
+                stresses[endplate if group == "bone" else f"{endplate}_{group}"] = _CellStresses(
+                    cells, segment.principal_stress[cells, 0], equivalent[cells], segment.cell_volumes[cells]
+                )
+            for prefix, of_group in stresses.items():
+                values += _layer_values(segment, level, surface, prefix, of_group, settings.endplate_depth_mm)
     return values
+
+
+@dataclass(frozen=True)
+class _CellStresses:
+    """Cells, (k,), with a minimum principal and a von Mises stress, MPa, and the volume they stand for, mm3."""
+
+    cells: NDArray[np.int64]
+    min_principal: NDArray[np.float64]
+    equivalent: NDArray[np.float64]
+    volume: NDArray[np.float64]
+
+
+def _trabecular_stress(state: SolvedState, level: str) -> _CellStresses | None:
+    """Stress of a level's trabecular bone in every cell that holds any; None where its constants are not known."""
+    name = f"{level}/trabecular"
+    stress = material_stress(state, name)
+    if stress is None:
+        return None
+    region = state.mesh.regions[name]
+    volume = region.fraction * state.cell_volumes[region.cells]
+    return _CellStresses(region.cells, principal_values(stress_tensor(stress))[:, 0], von_mises(stress), volume)
+
+
+def _layer_values(
+    state: SolvedState, level: str, surface: FacetSurface, prefix: str, of_group: _CellStresses, depth: float
+) -> list[Value]:
+    """Summary of one group of stresses within `depth` mm under a surface; empty where the group has no volume there."""
+    inside = depth_fraction(state.mesh, surface, of_group.cells, depth)
+    within = inside > 0.0
+    if not within.any():
+        return []
+    volume = inside[within] * of_group.volume[within]
+    summary = stress_summary(of_group.min_principal[within], of_group.equivalent[within], volume)
+    values = [Value(level, f"{prefix}_{name}", number) for name, number in summary.items()]
+    return [*values, Value(level, f"{prefix}_layer_volume_mm3", float(volume.sum()))]
 
 
 def _is_held_flat(state: SolvedState, surface: FacetSurface) -> bool:

@@ -145,6 +145,9 @@ class SolvedState:
         Young's modulus along the axis, MPa, of a region (`L1/cortical`, `L1-L2/nucleus`, ...), one number or one per
         cell of the region. It splits the force of a mixed cell between its materials; a region that is not here takes
         what the others leave.
+    region_unit_elasticity : mapping of str to (6, 6) ndarray
+        Elasticity matrix of a region's own material at an axial modulus of 1 MPa. With `region_young` it gives the
+        stress that this material has under the strain of its cell; a region that is not here has no stress of its own.
     load_body : str
         Name of the rigid body the load acts on.
 
@@ -167,6 +170,7 @@ class SolvedState:
     solution: Solution
     fields: Fields
     region_young: Mapping[str, float | NDArray[np.float64]] = field(default_factory=dict)
+    region_unit_elasticity: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     load_body: str = TOP
 
     def __post_init__(self) -> None:
@@ -187,6 +191,8 @@ class SolvedState:
         for name, young in self.region_young.items():
             if np.ndim(young) and name in self.mesh.regions:
                 shapes[f"region_young of {name!r}"] = (np.shape(young), self.mesh.regions[name].cells.shape)
+        for name, matrix in self.region_unit_elasticity.items():
+            shapes[f"region_unit_elasticity of {name!r}"] = (np.shape(matrix), (6, 6))
         for part, (shape, expected) in shapes.items():
             if shape != expected:
                 raise InputError(

@@ -17,7 +17,8 @@ __all__ = ["YIELDED_VOLUME_LIMITS", "strain_utilisation", "yielding_values"]
 YIELDED_VOLUME_LIMITS = (
     "In-place strength is the load at which a set part of the body's bone volume (2 % by default) is over its yield "
     "strain in a linear model: the rule was calibrated on the distal radius with micro-finite elements, bone does not "
-    "soften here, and cell means of strain depend on the cell size. Read it as a ratio between two states of one model."
+    "soften here, and cell means of strain depend on the cell size. It marks where the core begins to yield under a "
+    "disc's nucleus, well below the load that breaks the body. Read it as a ratio between two states of one model."
 )
 
 

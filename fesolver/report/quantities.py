@@ -48,10 +48,10 @@ MAIN_OUTCOMES: tuple[str, ...] = (
     "nucleus_pressure_mpa",
     "superior_endplate_bulge_mm",
     "inferior_endplate_bulge_mm",
-    "superior_endplate_min_principal_stress_mean_mpa",
-    "inferior_endplate_min_principal_stress_mean_mpa",
-    "superior_endplate_min_principal_stress_p95_mpa",
-    "inferior_endplate_min_principal_stress_p95_mpa",
+    "superior_endplate_trabecular_min_principal_stress_mean_mpa",
+    "inferior_endplate_trabecular_min_principal_stress_mean_mpa",
+    "superior_endplate_trabecular_min_principal_stress_p95_mpa",
+    "inferior_endplate_trabecular_min_principal_stress_p95_mpa",
     "yielded_volume_fraction",
 )
 """Outcomes that get a figure each, in the order of the report."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fesolver.errors import InputError
+from fesolver.outcomes.band_hypotheses import BAND_HYPOTHESES
 from fesolver.outcomes.bands import BANDS, check_bands
 from fesolver.outcomes.change import changes
 from fesolver.outcomes.registry import OUTCOMES, evaluate, required_solves, select_outcomes
@@ -114,6 +115,7 @@ def test_changes_are_held_against_bands_of_change_only():
         intact,
         changes(intact, treated),
         has_fibres=True,
+        treated_level="L1",
         hypotheses={"nucleus_pressure_mpa_change_percent": "cement ends below the endplate"},
     )
 
@@ -121,6 +123,27 @@ def test_changes_are_held_against_bands_of_change_only():
     assert check.ours == pytest.approx(0.5)
     assert not check.is_inside
     assert check.hypothesis == "cement ends below the endplate"
+
+
+@pytest.mark.parametrize(("treated", "expected"), [("L1", ["T12-L1", "L1-L2"]), ("L3", []), ("T1", []), (None, [])])
+def test_the_change_of_disc_pressure_is_held_against_its_band_beside_the_treated_vertebra_only(treated, expected):
+    """L1 bounds T12-L1 and L1-L2 alone; T1 is no part of T12-L1."""
+    names = ["T12-L1", "L1-L2", "L2-L4"]
+    intact = [Value(name, "nucleus_pressure_mpa", 1.0) for name in names]
+    moved = [Value(name, "nucleus_pressure_mpa", 1.1) for name in names]
+
+    checks = check_bands(intact, changes(intact, moved), has_fibres=True, treated_level=treated)
+
+    assert [check.level for check in checks] == expected
+
+
+def test_every_shipped_hypothesis_belongs_to_a_band_and_says_where_it_was_tested():
+    assert check_bands([], has_fibres=True, hypotheses=BAND_HYPOTHESES) == ()  # refuses unknown names
+    for text in BAND_HYPOTHESES.values():
+        assert "Hypothesis: " in text
+        assert "Tested" in text
+        assert "demo" in text
+        assert any(verdict in text.lower() for verdict in ("confirmed", "refuted"))
 
 
 def test_a_hypothesis_is_shown_only_where_the_number_is_outside():

@@ -6,7 +6,9 @@ import functools
 import io
 import logging
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec
 
 import typer
 
-from fesolver.errors import FesolverError
+from fesolver.errors import FesolverError, InputError
 
 if TYPE_CHECKING:
     from fesolver.study.config import StudyConfig
@@ -24,6 +26,7 @@ __all__ = ["app", "main"]
 P = ParamSpec("P")
 
 DONE, DEFECT, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+PICTURES = (".png", ".pdf", ".svg")
 
 app = typer.Typer(
     name="fesolver",
@@ -193,9 +196,18 @@ def check(
     from fesolver.study.check import check_study
     from fesolver.study.config import load_study
 
-    checked = check_study(load_study(study), threads=_Options.of(context).threads)
     path = picture or Path(f"{study.stem}_check.png")
-    write_check_picture(checked, path)
+    if path.suffix.lower() not in PICTURES:
+        raise InputError(
+            f"no picture format for {path.name}", where="--picture", fix=f"end it in {', '.join(PICTURES)}"
+        )
+    checked = check_study(load_study(study), threads=_Options.of(context).threads)
+    try:
+        write_check_picture(checked, path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror}", where="--picture", fix="give a place you may write to"
+        ) from error
     _say(_Options.of(context), "\n".join([*check_lines(checked), f"picture: {path}"]))
     return DONE
 
@@ -229,6 +241,9 @@ def main() -> None:
         # A console of a narrow code page shows a replacement character instead of ending in a traceback.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # one line, without the place in our code
+    # A batch system ends jobs with SIGTERM: leave through the same door as Ctrl-C, so that nothing half-written stays.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     app()
 
 
@@ -243,9 +258,14 @@ def _run(options: _Options, config: StudyConfig, out: Path, *, no_report: bool, 
             from fesolver.report.figures import write_figures
             from fesolver.report.html import write_report
 
-            with timed_stage(progress, "figures and report"):
-                write_figures(summary.out)
-                write_report(summary.out)
+            try:
+                with timed_stage(progress, "figures and report"):
+                    write_figures(summary.out)
+                    write_report(summary.out)
+            except BaseException:
+                _remove_report(summary.out)
+                _complain(f"the results are whole in {summary.out}, without figures and report")
+                raise
     if not options.is_quiet:
         from fesolver.report.answer import answer_lines
         from fesolver.report.results import read_results
@@ -255,6 +275,14 @@ def _run(options: _Options, config: StudyConfig, out: Path, *, no_report: bool, 
         _complain(f"{summary.n_failed} of {summary.n_total} cases failed; why is in {summary.out / 'run.json'}")
         return NOT_CONVERGED
     return DONE
+
+
+def _remove_report(out: Path) -> None:
+    """Take away figures and a report that were not finished."""
+    import shutil
+
+    shutil.rmtree(out / "figures", ignore_errors=True)
+    (out / "report.html").unlink(missing_ok=True)
 
 
 def _say(options: _Options, message: str) -> None:
@@ -276,6 +304,8 @@ def _complain(message: str, error: BaseException | None = None) -> None:
 
 def _start_logging(options: _Options) -> None:
     """Log records of the package go to standard error: warnings, all with --verbose, only errors with --quiet."""
+    # Without a home it advises on its own settings folder, which is none of the user's business here.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     log = logging.getLogger("fesolver")
     log.setLevel(logging.DEBUG if options.is_verbose else logging.ERROR if options.is_quiet else logging.WARNING)
     if not log.handlers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,11 +123,12 @@ def check_labels(
     Raises
     ------
     InputError
-        If `levels` are unknown, repeated or not neighbours, `treated` is not one of them, or a level used has a fault
-        that is neither mended nor accepted: it is missing; out of order; labelled twice; far smaller than the others;
-        cut by the volume's edge over more than 2 % of its mean cross-section; in contact with another used level near
-        their bodies over more than 10 % of it; outside the CT, of a mean HU outside -200 to 2000, or over more than 1 %
-        of its volume above 2500 HU. All faults are named in one error, with their places.
+        If `levels` are unknown, repeated or not neighbours, `treated` is not one of them, `accept` is no kind, or
+        a level used has a fault that is neither mended nor accepted: it is missing; out of order; labelled twice; far
+        smaller than the others; cut by the volume's edge over more than 2 % of its mean cross-section; in contact with
+        another used level near their bodies over more than 10 % of it; outside the CT, of 0 HU or its label number
+        throughout, of a mean HU outside -200 to 2000, or over more than 1 % of its volume above 2500 HU. All faults are
+        named in one error, with their places.
 
     Notes
     -----
@@ -145,6 +146,7 @@ def check_labels(
     The mean cross-section is the label's volume over its length along the spine, posterior elements included.
     """
     used = _checked_levels(levels, treated)
+    _check_kinds(accept)
     whole, (labels, box) = labels, crop_to_named(labels)
     named = {name for name in labels.names.values() if name in LEVELS or name in TRANSITIONAL_LEVELS}
     present = sorted((name for name in named if labels.mask(name).any()), key=spine_rank)
@@ -194,6 +196,14 @@ def _checked_levels(levels: Sequence[str], treated: str | None) -> tuple[str, ..
     if treated is not None and treated not in used:
         raise InputError(f"the treated level {treated!r} is not one of {', '.join(used)}", fix="add it to the levels")
     return used
+
+
+def _check_kinds(accept: Collection[str]) -> None:
+    """Refuse a kind of finding that there is not."""
+    kinds = get_args(FindingKind)
+    for kind in accept:
+        if kind not in kinds:
+            raise InputError(f"there is no finding of kind {kind!r} to accept", fix=f"use some of {', '.join(kinds)}")
 
 
 def _check_order(
@@ -315,7 +325,10 @@ def _check_hu(labels: LabelVolume, ct: Volume, level: str, is_treated: bool) -> 
         return
     mean = float(hu.mean())
     low, high = _MEAN_HU
-    if not low <= mean <= high:
+    if hu.max() == hu.min() and mean in (0.0, float(_value(labels, level))):
+        text = f"every voxel has {mean:g} HU: an empty image or a label map, not a CT"
+        yield _finding("hu", level, centroid, text, "refused")
+    elif not low <= mean <= high:
         text = f"mean {mean:.0f} HU where bone has {low:.0f} to {high:.0f}: not this CT, or not in HU"
         yield _finding("hu", level, centroid, text, "refused")
     elif not _USUAL_MEAN_HU[0] <= mean <= _USUAL_MEAN_HU[1]:

@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ WRITABLE_SUFFIXES: tuple[str, ...] = (".nii", ".nii.gz", ".nrrd", ".mha")
 
 _SPACING_RANGE_MM = (0.005, 20.0)  # micro-CT to the thickest clinical slices: outside, the header's unit is not mm
 _SLICE_GAP_MM = 0.01  # positions are written with two to six decimals
+_MOST_LABELS = 512  # TotalSegmentator writes 118; a CT has thousands of values
 _ORTHOGONAL = 1e-4  # direction cosines are stored in single precision or as short decimals
 
 
@@ -51,8 +53,9 @@ def read_volume(path: str | os.PathLike[str], *, series: str | None = None) -> V
     InputError
         If the file is missing, of another format, not readable, not a three-dimensional image of one number per voxel,
         a single slice, without orientation, sheared, with a spacing that cannot be in mm, or holds a NaN or an infinity
-        (the first is named with its place in mm); if a folder holds no DICOM series, several and `series` does not
-        choose one, or slices that are missing, doubled, unevenly spaced or sheared by a gantry tilt.
+        (the first is named with its place in mm); if a NIfTI file ends before its voxels do; if a folder holds no DICOM
+        series, several and `series` does not choose one, or slices that are missing, doubled, unevenly spaced or
+        sheared by a gantry tilt.
 
     Notes
     -----
@@ -89,7 +92,7 @@ def read_labels(path: str | os.PathLike[str], names: Mapping[int, str], *, serie
     ------
     InputError
         As for `read_volume`; and if a value is not a whole number (a probability map, or labels that were
-        interpolated), or no number in the file has a name.
+        interpolated), is negative, or there are too many (a CT); or if no number in the file has a name.
     """
     volume = read_volume(path, series=series)
     values = volume.values
@@ -105,6 +108,12 @@ def read_labels(path: str | os.PathLike[str], names: Mapping[int, str], *, serie
     found = np.unique(values)
     if found[-1] > np.iinfo(np.int32).max or found[0] < np.iinfo(np.int32).min:
         raise InputError(f"label values reach {found[0]} to {found[-1]}", where=str(path), fix="use 32-bit integers")
+    if found[0] < 0 or len(found) > _MOST_LABELS:
+        raise InputError(
+            f"these are no labels: {len(found)} different values from {found[0]} to {found[-1]}",
+            where=str(path),
+            fix="give the label map; this looks like the CT itself",
+        )
     if not np.isin(found, list(names)).any():
         shown = ", ".join(str(int(value)) for value in found[:12]) + (", ..." if len(found) > 12 else "")
         raise InputError(
@@ -179,17 +188,14 @@ def _read_file(path: Path) -> Any:
     try:
         with _quiet_itk():
             reader.ReadImageInformation()
-            keys = reader.GetMetaDataKeys()
-            codes = [reader.GetMetaData(key) for key in ("qform_code", "sform_code") if key in keys]
             _check_layout(reader.GetSize(), reader.GetNumberOfComponents(), path)
-            if codes and all(code == "0" for code in codes):
-                raise InputError(
-                    "the NIfTI header states no orientation (qform and sform codes are 0)",
-                    where=str(path),
-                    fix="export it again from the DICOM series: left and right cannot be guessed",
-                )
+            # Other formats made from a NIfTI file carry its keys along, and mean nothing by them.
+            is_nifti = _suffix(path) in (".nii", ".nii.gz")
+            if is_nifti:
+                _check_nifti_states_orientation(path, reader)
+                _check_nifti_is_whole(path, reader)
             image = reader.Execute()
-            if "vox_offset" in keys:
+            if is_nifti:
                 _check_nifti_is_finite(path, reader)
     except RuntimeError as error:
         raise _unreadable(path, error) from error
@@ -198,14 +204,52 @@ def _read_file(path: Path) -> Any:
     return image
 
 
+def _check_nifti_states_orientation(path: Path, header: Any) -> None:
+    """Refuse a NIfTI file whose header says nothing about left and right."""
+    keys = header.GetMetaDataKeys()
+    codes = [header.GetMetaData(key) for key in ("qform_code", "sform_code") if key in keys]
+    if codes and all(code == "0" for code in codes):
+        raise InputError(
+            "the NIfTI header states no orientation (qform and sform codes are 0)",
+            where=str(path),
+            fix="export it again from the DICOM series: left and right cannot be guessed",
+        )
+
+
+def _check_nifti_is_whole(path: Path, header: Any) -> None:
+    """Refuse a NIfTI file that ends before its voxels do: its reader fills the rest with whatever is in memory."""
+    needed = int(float(header.GetMetaData("vox_offset")))
+    needed += math.prod(header.GetSize()) * int(header.GetMetaData("bitpix")) // 8
+    try:
+        with _opened(path) as file:
+            held = 0
+            while block := file.read(1 << 24):
+                held += len(block)
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(
+            f"the file is damaged or incomplete: {error}", where=str(path), fix="copy or download it again"
+        ) from error
+    if held < needed:
+        raise InputError(
+            f"the file ends early: it holds {held} bytes, its header announces {needed}",
+            where=str(path),
+            fix="copy or download it again",
+        )
+
+
+def _opened(path: Path) -> Any:
+    """A file, unpacked where it is packed with gzip, whatever its name."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_packed else path.open("rb")
+
+
 def _check_nifti_is_finite(path: Path, header: Any) -> None:
     """Refuse NaN and infinity in a NIfTI file of floats: its reader silently turns them into zeros."""
     kind = {"16": "f4", "64": "f8"}.get(header.GetMetaData("datatype"))
     if kind is None:
         return
-    with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path) if is_packed else path.open("rb") as file:
+    with _opened(path) as file:
         order = "<" if int.from_bytes(file.read(4), "little") in (348, 540) else ">"
         file.seek(int(float(header.GetMetaData("vox_offset"))))
         shape = header.GetSize()[:3]
@@ -362,6 +406,10 @@ def _affine(header: Any) -> NDArray[np.float64]:
 def _unreadable(path: Path, error: RuntimeError) -> InputError:
     """The reader's refusal as one line of ours."""
     reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR:").strip()
+    if "No such file" in reason:  # what MetaImage says of a file that ends early
+        reason = "it ends early, or is damaged"
+    elif "Unable to determine ImageIO reader" in reason:
+        reason = f"its content is not {_suffix(path)}, whatever its name"
     return InputError(f"the image cannot be read: {reason}", where=str(path), fix="check that the file is whole")
 
 

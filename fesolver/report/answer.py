@@ -34,6 +34,8 @@ class Answer:
         Over all cases of a sweep.
     n_cases, n_resolved : int
         Cases with a value, and those where it is resolved.
+    has_spacing_floor : bool
+        Whether larger cells were solved too; without them the floor is the solver's alone.
     """
 
     level: str
@@ -48,6 +50,12 @@ class Answer:
     highest_percent: float
     n_cases: int
     n_resolved: int
+    has_spacing_floor: bool = True
+
+    @property
+    def floor_name(self) -> str:
+        """Which floor the change stands beside."""
+        return "numerical floor" if self.has_spacing_floor else "solver floor"
 
     @property
     def sentence(self) -> str:
@@ -57,7 +65,9 @@ class Answer:
         if np.isfinite(self.ratio):
             change += f", ratio {self.ratio:.4f} ({_percent(self.change_percent)}"
             change += (
-                f", floor ±{_percent(self.floor_percent, sign=False)})" if np.isfinite(self.floor_percent) else ")"
+                f", {self.floor_name.removeprefix('numerical ')} ±{_percent(self.floor_percent, sign=False)})"
+                if np.isfinite(self.floor_percent)
+                else ")"
             )
         return change if self.is_resolved else f"{change}: not resolved"
 
@@ -90,6 +100,7 @@ def main_answers(results: Results) -> tuple[Answer, ...]:
                 highest_percent=float(known.max()) if len(known) else float("nan"),
                 n_cases=len(rows),
                 n_resolved=int(rows["is_resolved"].sum()),
+                has_spacing_floor=bool(np.isfinite(float(row["floor_spacing"]))),
             )
         )
     return tuple(answers)
@@ -149,6 +160,8 @@ def _card(answer: Answer) -> str:
         if answer.is_resolved
         else "not resolved: within its numerical floor"
     )
+    if answer.is_resolved and not answer.has_spacing_floor:
+        verdict = "larger than the solver's floor; its spacing floor is unknown"
     if not np.isfinite(answer.floor_percent):
         verdict = "not resolved: its numerical floor is not known"
     spread = ""
@@ -160,7 +173,7 @@ def _card(answer: Answer) -> str:
         )
     return (
         f'<div class="card"><div>{text(answer.level)}</div><div class="big">{text(big)}</div>'
-        f"<div>{text(values)}</div><div>change {text(change)}, numerical floor {text(floor)}</div>"
+        f"<div>{text(values)}</div><div>change {text(change)}, {answer.floor_name} {text(floor)}</div>"
         f'<div class="verdict{"" if answer.is_resolved else " open"}">{text(verdict)}</div>{spread}</div>\n'
     )
 

@@ -89,8 +89,8 @@ def case_planes(
     sagittal = cut_cells(points, cells, origin=centre * x, normal=x, axes=np.stack([y, z]))
     coronal = cut_cells(points, cells, origin=centre * y, normal=y, axes=np.stack([x, z]))
     return (
-        CutPlane("mid-sagittal", sagittal, f"x = {centre[0]:.1f} mm", ("anterior", "posterior")),
-        CutPlane("coronal", coronal, f"y = {centre[1]:.1f} mm", ("right", "left")),
+        CutPlane("mid-sagittal", sagittal, f"x = {round(centre[0], 1) + 0.0:.1f} mm", ("anterior", "posterior")),
+        CutPlane("coronal", coronal, f"y = {round(centre[1], 1) + 0.0:.1f} mm", ("right", "left")),
     )
 
 

@@ -46,6 +46,8 @@ def main_change_table(results: Results) -> pd.DataFrame:
     intact = table["intact"].astype(float).abs()
     table["floor_percent"] = (100.0 * worst_floor(table) / intact).where(intact > 0.0)
     keys = pd.DataFrame([{"case": case.id, **case.keys} for case in results.cases])
+    # The table may hold the swept keys as columns already; the cases are who knows them.
+    table = table.drop(columns=[key for key in keys.columns if key in table and key != "case"])
     return table.merge(keys, on="case", how="left") if len(keys) else table
 
 

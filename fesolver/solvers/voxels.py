@@ -226,6 +226,28 @@ def _prescribed(
     return dofs, np.array([given[d] for d in dofs.tolist()])
 
 
+def _refuse_idle(pad: Pad, names: tuple[str, ...]) -> None:
+    """Refuse a load on a motion that is held, and a given motion that is free: neither would do anything."""
+    for what, given, length in (
+        ("force_n", pad.force_n, 3),
+        ("moment_nmm", pad.moment_nmm, 3),
+        ("motion", pad.motion, 6),
+    ):
+        if len(given) != length:
+            raise InputError(f"{what} of pad {pad.name!r} must be {length} numbers, got {len(given)}")
+    load = (*pad.force_n, *pad.moment_nmm)
+    if idle := [name for name, value in zip(names, load, strict=True) if value and name in pad.fixed]:
+        raise InputError(
+            f"pad {pad.name!r} has a load along {', '.join(idle)}, which it holds fixed",
+            fix="leave these out of fixed, or give no load there",
+        )
+    if idle := [name for name, value in zip(names, pad.motion, strict=True) if value and name not in pad.fixed]:
+        raise InputError(
+            f"pad {pad.name!r} is given a motion along {', '.join(idle)}, which is free",
+            fix="add these to fixed, or give no motion there",
+        )
+
+
 def _rigid(
     pads: Sequence[Pad], points: NDArray[np.float64], at: tuple[NDArray[np.int32], ...], grid: tuple[int, ...]
 ) -> tuple[tuple[RigidBody, ...], dict[str, RigidLoad]]:
@@ -242,6 +264,7 @@ def _rigid(
         ids = np.flatnonzero(pad.points[at]).astype(np.int64)
         if not len(ids):
             raise InputError(f"pad {pad.name!r} holds no point of the material")
+        _refuse_idle(pad, names)
         reference = points[ids].mean(axis=0) if pad.reference_mm is None else np.asarray(pad.reference_mm, dtype=float)
         bodies.append(RigidBody(pad.name, ids, reference, np.array([name in pad.fixed for name in names])))
         loads[pad.name] = RigidLoad(

@@ -20,7 +20,7 @@ from fesolver.study.config import StudyConfig
 from fesolver.study.inputs import SegmentData
 from fesolver.study.materials import axial_fibre_note, study_materials
 from fesolver.study.memory import check_memory
-from fesolver.study.model import Model, build_image, build_model
+from fesolver.study.model import Model, build_image, build_model, label_part_notes
 from fesolver.study.solving import SolvedPair, SolvedSet, solve_pair
 from fesolver.study.stages import Stages
 
@@ -201,6 +201,7 @@ def _notes(
     notes = []
     if data.is_calibration_assumed:
         notes.append(f"calibration assumed, not measured: {data.calibration}")
+    notes += label_part_notes(models[0])
     notes += list(models[0].mix.notes)
     notes.append(f"fraction of bone volume at the modulus floor: {models[0].mix.fraction_floored:.4f}")
     fibre = axial_fibre_note(study_materials(config)["annulus"])

@@ -17,7 +17,15 @@ from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig
 from fesolver.study.inputs import SegmentData, read_data
 from fesolver.study.memory import expected_memory_mb
-from fesolver.study.model import Model, build_image, build_model, make_problem, study_load_case
+from fesolver.study.model import (
+    Model,
+    build_image,
+    build_model,
+    check_tables,
+    label_part_notes,
+    make_problem,
+    study_load_case,
+)
 from fesolver.study.rate import read_rate
 
 __all__ = ["StudyCheck", "check_study", "planned_unknowns"]
@@ -77,6 +85,7 @@ def check_study(config: StudyConfig, *, threads: int | None = None) -> StudyChec
     """
     cases = expand_cases(config)
     first = cases[0].config
+    check_tables(first)
     data = read_data(first)
     image = build_image(first, data, first.segment.spacing_mm)
     intact, treated = build_model(first, image)
@@ -114,7 +123,7 @@ def planned_unknowns(config: StudyConfig, n_dof: int) -> float:
 
 def _findings(data: SegmentData, intact: Model, model: Model) -> tuple[str, ...]:
     """Input, model and cement in lines."""
-    out = [data.calibration, *data.findings, *intact.mix.notes]
+    out = [data.calibration, *data.findings, *label_part_notes(intact), *intact.mix.notes]
     out.append(f"fraction of bone volume at the modulus floor: {intact.mix.fraction_floored:.4f}")
     if model.cement is not None:
         c = model.cement

@@ -11,10 +11,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from fesolver.errors import InputError
-from fesolver.study.schema import SCHEMA, CtInput, StudyConfig, SyntheticInput, TissueConfig
+from fesolver.study.messages import as_input_error
+from fesolver.study.schema import SCHEMA, StudyConfig
 
 __all__ = ["StudyConfig", "config_hash", "load_study", "study_from_dict", "with_value"]
 
@@ -46,18 +47,29 @@ def load_study(path: str | Path) -> StudyConfig:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"study file {path} does not exist", fix="give the path of a .toml study file")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"study file {path} {what}", where=str(path), fix="give the path of a .toml study file")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path.name} is not a TOML file: it is no UTF-8 text", where=str(path), fix="give the path of a .toml file"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"{path.name} is not a TOML file: {error}", where=str(path), fix="correct it there; texts need quotes"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
     return study_from_dict(data, source=str(path), base=path.resolve().parent)
 
 
 def study_from_dict(data: dict[str, Any], *, source: str = "study", base: Path | None = None) -> StudyConfig:
     """Check a study given as nested dictionaries, as `load_study` does for a file."""
     version = data.get("schema", SCHEMA)
-    if not isinstance(version, int) or version > SCHEMA:
+    if type(version) is not int or version < 1:
+        raise InputError(f"schema = {version!r} is no version", where=source, fix=f"write schema = {SCHEMA}")
+    if version > SCHEMA:
         raise InputError(
             f"schema = {version!r} is newer than this version reads (schema {SCHEMA})",
             where=source, fix="update fesolver",
@@ -68,14 +80,16 @@ def study_from_dict(data: dict[str, Any], *, source: str = "study", base: Path |
     try:
         config = StudyConfig.model_validate(data)
     except ValidationError as error:
-        raise _translated(error, source, data) from None
+        raise as_input_error(error, source) from None
     except InputError as error:
         raise InputError(
             error.what, where=f"{source}: {error.where}" if error.where else source, fix=error.fix
         ) from None
     for key, values in config.sweep.items():
         if not values:
-            raise InputError(f"sweep key {key!r} has no values", where=source)
+            raise InputError(
+                f"sweep key {key!r} has no values", where=f"{source}: [sweep]", fix="give a list of numbers, or drop it"
+            )
         for value in values:
             with_value(config, {key: value}, source=source)
     return config
@@ -95,12 +109,15 @@ def with_value(config: StudyConfig, values: dict[str, float], *, source: str = "
             hint = f"did you mean {close[0]!r}?" if close else f"numeric keys: {', '.join(known)}"
             raise InputError(f"sweep key {key!r} is not a key of this study", where=f"{source}: [sweep]", fix=hint)
         if isinstance(node[leaf], bool | str | list | dict):
-            raise InputError(f"sweep key {key!r} is not a number", where=f"{source}: [sweep]")
+            raise InputError(
+                f"sweep key {key!r} is not a number", where=f"{source}: [sweep]", fix="sweep numeric keys only"
+            )
         node[leaf] = value
     try:
         return StudyConfig.model_validate(data)
     except ValidationError as error:
-        raise _translated(error, f"{source}: [sweep] {values}", data) from None
+        shown = ", ".join(f"{key} = {value:g}" for key, value in values.items())
+        raise as_input_error(error, f"{source}: [sweep] {shown}") from None
 
 
 def _numeric_keys(data: dict[str, Any], prefix: str = "") -> list[str]:
@@ -158,43 +175,3 @@ def _flatten(node: dict[str, Any], source: str, prefix: str = "") -> dict[str, A
         else:
             out[prefix + key] = value
     return out
-
-
-def _translated(error: ValidationError, source: str, data: dict[str, Any]) -> InputError:
-    """The first mistake of a pydantic report as one message: what, where, what to do; the rest are counted."""
-    first = error.errors()[0]
-    keys = [str(k) for k in first["loc"] if k not in ("ct", "synthetic") or first["loc"][0] != "input"]
-    if first["loc"] and first["loc"][-1] in ("ct", "synthetic") and len(first["loc"]) > 2:
-        keys.append(str(first["loc"][-1]))
-    key = ".".join(keys)
-    what, fix = first["msg"].removeprefix("Value error, "), None
-    if first["type"] == "extra_forbidden":
-        what = f"unknown key {key!r}"
-        known = _known_keys(first["loc"][:-1])
-        close = difflib.get_close_matches(str(keys[-1]), known, n=1, cutoff=0.5)
-        fix = f"did you mean {close[0]!r}? (units are part of the name)" if close else f"known keys: {', '.join(known)}"
-    elif first["type"] == "missing":
-        what, fix = f"key {key!r} is missing", "add it"
-    elif "input" in first and not isinstance(first["input"], dict):
-        what = f"{key} = {first['input']!r}: {what}"
-    more = error.error_count() - 1
-    where = f"{source}: {key}" if key else source
-    return InputError(what + (f" (and {more} more)" if more else ""), where=where, fix=fix)
-
-
-def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    """Keys of the table at a location of the model."""
-    model: Any = StudyConfig
-    for step in loc:
-        if model is StudyConfig and step == "input":
-            model = None
-        elif model is None:
-            model = CtInput if step == "ct" else SyntheticInput
-        elif isinstance(step, int):
-            model = TissueConfig
-        else:
-            annotation = model.model_fields[step].annotation
-            options = [a for a in getattr(annotation, "__args__", (annotation,)) if isinstance(a, type)]
-            model = next((a for a in options if issubclass(a, BaseModel)), StudyConfig)
-    fields = (model or StudyConfig).model_fields
-    return [field.alias or name for name, field in fields.items()]

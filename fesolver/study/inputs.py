@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -103,14 +104,17 @@ def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:
     from fesolver.imaging.schemes import label_scheme, subregion_scheme
 
     if config.calibration is None:
-        require_calibration(None)
-    names = label_scheme(cast("Any", given.label_table) or given.label_scheme)
+        with _placed("[calibration]"):
+            require_calibration(None)
+    with _placed("[input] label_table" if given.label_table else "[input] label_scheme"):
+        names = label_scheme(cast("Any", given.label_table) or given.label_scheme)
     hu = read_volume(given.ct, series=given.dicom_series)
     labels = read_labels(given.labels, names)
     treated = config.treatment.level if config.treatment else None
-    checked = check_labels(
-        labels, levels=config.segment.levels, ct=hu, treated=treated, accept=cast("Any", given.accept_findings)
-    )
+    with _placed(str(given.labels)):
+        checked = check_labels(
+            labels, levels=config.segment.levels, ct=hu, treated=treated, accept=cast("Any", given.accept_findings)
+        )
     subregions = None
     if given.subregions is not None:
         subregions = read_labels(given.subregions, subregion_scheme(cast("Any", given.subregion_table) or "spineps"))
@@ -119,13 +123,16 @@ def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:
         if path is not None:
             volume = read_volume(path)
             extra[part] = Volume((volume.values > 0).astype(np.float64), volume.affine)
+            _check_inside_bone(extra[part], checked.labels, config.segment.levels, part, path)
             paths.append(path)
     if given.subregions is not None:
         paths.append(given.subregions)
     assert config.calibration is not None
-    line = _calibration(config, config.calibration, hu, labels)
+    with _placed("[calibration]"):
+        line = _calibration(config, config.calibration, hu, labels)
+        density = calibrate(hu, line)
     return SegmentData(
-        density=calibrate(hu, line),
+        density=density,
         kind=line.kind,
         labels=checked.labels,
         subregions=subregions,
@@ -136,6 +143,31 @@ def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:
         files=tuple((str(path), _sha256(path)) for path in paths),
         hu=hu,
     )
+
+
+@contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """Say where the mistake is, in an error that does not."""
+    try:
+        yield
+    except InputError as error:
+        if error.where:
+            raise
+        raise InputError(error.what, where=where, fix=error.fix) from error
+
+
+def _check_inside_bone(part: Volume, labels: LabelVolume, levels: tuple[str, ...], name: str, path: Path) -> None:
+    """Refuse a label of cement or metal that has no voxel in the levels used."""
+    places = np.argwhere(part.values > 0)
+    index = np.rint(labels.to_index(part.to_mm(places))).astype(int)
+    index = index[((index >= 0) & (index < labels.values.shape)).all(axis=1)]
+    used = [value for value, level in labels.names.items() if level in levels]
+    if not np.isin(labels.values[tuple(index.T)], used).any():
+        raise InputError(
+            f"none of the {len(places)} voxels of {name} lies in {', '.join(levels)}",
+            where=str(path),
+            fix=f"give a label map in the CT's space, not zero where there is {name}, or leave the key out",
+        )
 
 
 def _calibration(config: StudyConfig, given: CalibrationConfig, hu: Volume, labels: LabelVolume) -> Any:

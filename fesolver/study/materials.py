@@ -51,11 +51,14 @@ def study_law(config: BoneConfig) -> BoneMaterial:
             "offset": config.custom_intercept_mpa,
             "kind": config.custom_kind,
         }
-    material = BoneMaterial(
-        law=bone_law(config.law, **params),
-        poisson=config.poisson,
-        conversions=tuple(conversion(name) for name in config.convert),
-    )
+    try:
+        material = BoneMaterial(
+            law=bone_law(config.law, **params),
+            poisson=config.poisson,
+            conversions=tuple(conversion(name) for name in config.convert),
+        )
+    except InputError as error:
+        raise InputError(error.what, where=error.where or "[bone]", fix=error.fix) from error
     return material if config.floor_mpa is None else replace(material, floor_mpa=config.floor_mpa)
 
 
@@ -77,7 +80,10 @@ def study_materials(config: StudyConfig) -> dict[str, Material]:
     for name, grade in disc.degeneration.items():
         if grade == "none":
             continue
-        graded = disc_materials(grade)
+        try:
+            graded = disc_materials(grade)
+        except InputError as error:
+            raise InputError(error.what, where=f"[disc.degeneration] {name}", fix=error.fix) from error
         materials[f"{name}/nucleus"] = graded.nucleus
         materials[f"{name}/annulus"] = graded.annulus if disc.fibres else graded.annulus.ground
     return materials

@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fesolver.bone.conversions import convert
+from fesolver.bone.density import Density, DensityKind
+from fesolver.bone.materials import BoneMaterial
 from fesolver.bone.mixing import MixReport, mix_elasticity
 from fesolver.bone.tissue import Tissue
+from fesolver.errors import InputError
 from fesolver.fem.problem import Elasticity, Problem
 from fesolver.imaging.resample import build_segment_image
 from fesolver.imaging.volume import SegmentImage
 from fesolver.loading.load_case import LoadCase
 from fesolver.loading.pads import PadSetup, pad_constraints
-from fesolver.meshing.regions import cell_centroids, cell_volumes
+from fesolver.meshing.regions import cell_centroids, cell_volumes, region_volume
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.meshing.voxel import mesh_segment, tissue_from_image
 from fesolver.study.config import StudyConfig
@@ -21,7 +25,16 @@ from fesolver.study.inputs import SegmentData
 from fesolver.study.materials import study_materials
 from fesolver.treatment.cement import CementPlan, CementReport, inject_cement
 
-__all__ = ["Model", "build_image", "build_model", "is_same_stiffness", "make_problem", "study_load_case"]
+__all__ = [
+    "Model",
+    "build_image",
+    "build_model",
+    "check_tables",
+    "is_same_stiffness",
+    "label_part_notes",
+    "make_problem",
+    "study_load_case",
+]
 
 
 @dataclass(frozen=True)
@@ -91,17 +104,38 @@ def build_model(config: StudyConfig, image: SegmentImage) -> tuple[Model, Model 
     )
     tissue = tissue_from_image(mesh, image)
     intact = _with_stiffness(config, mesh, tissue)
-    plan = config.treatment
+    plan = _cement_plan(config)
     if plan is None:
         return intact, None
-    treated_mesh, treated_tissue, report = inject_cement(
-        mesh,
-        tissue,
-        CementPlan(**plan.model_dump(exclude={"kind"})),
-    )
+    treated_mesh, treated_tissue, report = inject_cement(mesh, tissue, plan)
     if treated_tissue is tissue:
         return intact, replace(intact, cement=report)
     return intact, replace(_with_stiffness(config, treated_mesh, treated_tissue), cement=report)
+
+
+def check_tables(config: StudyConfig) -> None:
+    """Check what the tables alone can tell, before any file is read.
+
+    Raises
+    ------
+    InputError
+        If a law, conversion or grade is unknown, or the treatment or the load is incomplete.
+    """
+    bone = study_materials(config)["trabecular"]
+    kind: DensityKind = config.calibration.density_kind if config.calibration else "rho_qct"  # that of the phantom
+    assert isinstance(bone, BoneMaterial)
+    try:
+        bone.law.evaluate(convert(Density(np.zeros(1), kind), bone.conversions))
+    except InputError as error:
+        raise InputError(error.what, where=error.where or "[bone]", fix=error.fix) from error
+    study_load_case(config)
+    _cement_plan(config)
+
+
+def _cement_plan(config: StudyConfig) -> CementPlan | None:
+    """The plan of the study's `[treatment]` table."""
+    plan = config.treatment
+    return None if plan is None else CementPlan(**plan.model_dump(exclude={"kind"}))
 
 
 def _with_stiffness(config: StudyConfig, mesh: SpineMesh, tissue: Tissue) -> Model:
@@ -110,6 +144,16 @@ def _with_stiffness(config: StudyConfig, mesh: SpineMesh, tissue: Tissue) -> Mod
         tissue, study_materials(config), volumes=cell_volumes(mesh), centroids=cell_centroids(mesh)
     )
     return Model(mesh=mesh, tissue=tissue, elasticity=elasticity, mix=mix)
+
+
+def label_part_notes(intact: Model) -> list[str]:
+    """What cement and metal from label volumes fill of each body, in lines."""
+    return [
+        f"{name}: {region_volume(intact.mesh, name) / 1000:.2f} ml from a label volume, in every state; outside the "
+        "bodies it is left out"
+        for name in intact.mesh.regions
+        if name.endswith(("/cement", "/implant"))
+    ]
 
 
 def make_problem(model: Model, load_case: LoadCase) -> tuple[Problem, PadSetup]:

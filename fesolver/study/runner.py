@@ -14,6 +14,7 @@ from fesolver.study.case import run_case
 from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig, config_hash
 from fesolver.study.inputs import SegmentData, read_data
+from fesolver.study.model import check_tables
 from fesolver.study.progress import ProgressReporter, SilentProgress
 from fesolver.study.provenance import git_commit, host, versions
 from fesolver.study.rate import write_rate
@@ -85,12 +86,12 @@ def run_study(
     check_target(out, overwrite=overwrite)
     cases = expand_cases(config)
     warm = Stages(progress)
+    reader = _Reader()
+    # What is wrong with the input stops the run before a minute goes into kernels, and before anything is written.
+    check_tables(cases[0].config)
+    nominal = reader.read(cases[0].config, warm)
     with warm("compile", "kernels (compiled on first use, then cached)"):
         warm_up(threads)
-    reader = _Reader()
-    nominal = reader.read(
-        cases[0].config, warm
-    )  # what is wrong with the input stops the run before anything is written
     with staged_folder(out, overwrite=overwrite) as folder:
         (folder / "cases").mkdir()
         summary: list[dict[str, Any]] = []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
 
 from fesolver.anatomy.levels import LEVELS, sort_levels
 from fesolver.bone.density import DensityKind
+from fesolver.errors import InputError
 
 __all__ = [
     "SCHEMA",
@@ -31,11 +32,13 @@ __all__ = [
 SCHEMA = 1
 """Version of the study file and of results; a newer one is refused."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Poisson = Annotated[float, Field(gt=-1, lt=0.5)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+Number = Annotated[float, Strict()]  # a text is no number, and true is not 1
+Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[Number, Field(allow_inf_nan=False)]
+Poisson = Annotated[Number, Field(gt=-1, lt=0.5)]
+Fraction = Annotated[Number, Field(gt=0, lt=1)]
+Flag = Annotated[bool, Strict()]
 
 
 class _Table(BaseModel):
@@ -73,7 +76,7 @@ class SyntheticInput(_Table):
     @model_validator(mode="after")
     def _one_density(self) -> SyntheticInput:
         if (self.t_score is None) == (self.density_g_cm3 is None):
-            raise ValueError("give either t_score or density_g_cm3")
+            raise InputError("give either t_score or density_g_cm3", fix="one of them, not both and not none")
         return self
 
 
@@ -81,7 +84,7 @@ class TissueConfig(_Table):
     """One internal tissue of known density: a box in mm, or values of the label volume."""
 
     tissue: str
-    box_mm: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    box_mm: tuple[tuple[Finite, Finite, Finite], tuple[Finite, Finite, Finite]] | None = None
     label_values: tuple[int, ...] = ()
     density_g_cm3: Finite | None = None
     source: str = ""
@@ -95,10 +98,10 @@ class CalibrationConfig(_Table):
     slope_g_cm3_per_hu: Positive | None = None
     intercept_g_cm3: Finite = 0.0
     slope_factor: Positive = 1.0
-    assumed: bool = False
+    assumed: Flag = False
     source: str = ""
-    rods_hu: tuple[float, ...] | None = None
-    rods_g_cm3: tuple[float, ...] | None = None
+    rods_hu: tuple[Finite, ...] | None = None
+    rods_g_cm3: tuple[Finite, ...] | None = None
     tissues: tuple[TissueConfig, ...] | None = None
     unit: Literal["g/cm3", "mg/cm3"] = "g/cm3"
 
@@ -112,7 +115,7 @@ class CalibrationConfig(_Table):
         }[self.method]
         missing = [key for key in needed if getattr(self, key) is None]
         if missing:
-            raise ValueError(f"method {self.method!r} needs {' and '.join(missing)}")
+            raise InputError(f"method {self.method!r} needs {' and '.join(missing)}", fix="add to [calibration]")
         return self
 
 
@@ -120,8 +123,8 @@ class SegmentConfig(_Table):
     """Which levels, on which cells."""
 
     levels: tuple[str, ...] = Field(min_length=1)
-    spacing_mm: Annotated[float, Field(ge=0.05, le=5.0)] = 1.0
-    posterior_elements: bool = False
+    spacing_mm: Annotated[Number, Field(ge=0.05, le=5.0)] = 1.0
+    posterior_elements: Flag = False
     shell: Literal["layers", "from_ct"] = "layers"
     cortical_thickness_mm: Positive = 0.35
     endplate_thickness_mm: Positive = 0.35
@@ -132,10 +135,13 @@ class SegmentConfig(_Table):
     def _known_and_contiguous(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
         ordered = sort_levels(levels)
         if len(set(ordered)) != len(ordered):
-            raise ValueError("a level is listed twice")
+            raise InputError("a level is listed twice", fix="name each level once")
         at = [LEVELS.index(level) for level in ordered]
         if at != list(range(at[0], at[0] + len(at))):
-            raise ValueError(f"levels must follow one another, got {', '.join(ordered)}")
+            raise InputError(
+                f"levels must follow one another, got {', '.join(ordered)}",
+                fix=f"use all of {', '.join(LEVELS[at[0] : at[-1] + 1])}",
+            )
         return ordered
 
 
@@ -175,7 +181,7 @@ class DiscConfig(_Table):
     annulus_poisson: Poisson = 0.45
     nucleus_young_mpa: Positive = 1.0
     nucleus_poisson: Poisson = 0.499
-    fibres: bool = True
+    fibres: Flag = True
     degeneration: dict[str, str] = Field(default_factory=dict)
 
 
@@ -186,7 +192,7 @@ class TreatmentConfig(_Table):
     level: str
     volume_ml: NotNegative = 6.0
     approach: Literal["bipedicular", "unipedicular_left", "unipedicular_right", "point"] = "bipedicular"
-    center_mm: tuple[float, float, float] | None = None
+    center_mm: tuple[Finite, Finite, Finite] | None = None
     center_frame: Literal["body", "segment", "scanner"] = "body"
     lateral_fraction: Fraction = 0.25
     depth_fraction: Fraction = 1.0 / 3.0
@@ -205,7 +211,7 @@ class LoadConfig(_Table):
     @model_validator(mode="after")
     def _displacement(self) -> LoadConfig:
         if self.control == "displacement" and self.displacement_mm is None:
-            raise ValueError("control = 'displacement' needs displacement_mm")
+            raise InputError("control = 'displacement' needs displacement_mm", fix="add it to [load]")
         return self
 
 
@@ -225,9 +231,9 @@ class SolverConfig(_Table):
     """How tightly to solve, and against what a change is judged."""
 
     method: Literal["auto", "voxel-multigrid", "amg", "direct"] = "auto"
-    rtol: Annotated[float, Field(gt=0, le=1e-4)] = 1e-8
+    rtol: Annotated[Number, Field(ge=1e-13, le=1e-4)] = 1e-8
     floor: Literal["solver", "spacing"] = "solver"
-    floor_spacing_factor: Annotated[float, Field(gt=1, le=3)] = 1.5
+    floor_spacing_factor: Annotated[Number, Field(gt=1, le=3)] = 1.5
 
 
 class OutputConfig(_Table):
@@ -253,15 +259,21 @@ class StudyConfig(_Table):
     outcomes: OutcomesConfig = OutcomesConfig()
     solver: SolverConfig = SolverConfig()
     output: OutputConfig = OutputConfig()
-    sweep: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    sweep: dict[str, tuple[Finite, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> StudyConfig:
         if self.treatment is not None and self.treatment.level not in self.segment.levels:
             known = ", ".join(self.segment.levels)
-            raise ValueError(f"treatment.level {self.treatment.level!r} is not one of segment.levels: {known}")
+            raise InputError(
+                f"treatment.level {self.treatment.level!r} is not one of segment.levels: {known}",
+                fix="treat one of them, or add the level to segment.levels",
+            )
         discs = [f"{a}-{b}" for a, b in zip(self.segment.levels, self.segment.levels[1:], strict=False)]
         for name in self.disc.degeneration:
             if name not in discs:
-                raise ValueError(f"disc.degeneration names {name!r}; the discs are {', '.join(discs) or 'none'}")
+                raise InputError(
+                    f"disc.degeneration names {name!r}; the discs are {', '.join(discs) or 'none'}",
+                    fix="name a disc of this segment, upper level first",
+                )
         return self

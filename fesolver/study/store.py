@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from fesolver.meshing.io import write_fields
 from fesolver.study.case import CaseResult
 
 __all__ = ["check_target", "staged_folder", "write_case", "write_json"]
+
+_log = logging.getLogger("fesolver")
 
 
 def check_target(out: Path, *, overwrite: bool) -> None:
@@ -48,23 +53,68 @@ def staged_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     check_target(out, overwrite=overwrite)
     out = out.absolute()
-    staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    _warn_of_remains(out)
+    made = _missing_parents(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        staging.mkdir()
+        staging = _new_beside(out, "partial")
     except OSError as error:
-        raise InputError(f"cannot write into {out.parent}: {error.strerror}", where="--out") from None
+        _remove_empty(made)
+        raise InputError(
+            f"cannot write into {out.parent}: {error.strerror}", where="--out", fix="give a folder you may write to"
+        ) from None
     try:
         yield staging
-        previous = out.with_name(f".{out.name}.{os.getpid()}.previous")
-        if out.exists():
-            out.rename(previous)
-        staging.rename(out)
-        shutil.rmtree(previous, ignore_errors=True)
+        _replace(out, staging)
     except OSError as error:
         raise InputError(f"cannot write results: {error.strerror}", where=str(error.filename or out)) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _warn_of_remains(out: Path) -> None:
+    """Name what runs that were killed have left beside `out`."""
+    for folder in sorted(out.parent.glob(f".{glob.escape(out.name)}.*.partial")):
+        _log.warning("%s is left from a run that was killed, or still going; delete it if it was killed", folder)
+
+
+def _missing_parents(out: Path) -> list[Path]:
+    """Folders above `out` that do not exist yet, deepest first."""
+    return [parent for parent in out.parents if not parent.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove the folders that were made for a result that did not come."""
+    for folder in folders:
+        with suppress(OSError):  # holds something, or was never made
+            folder.rmdir()
+
+
+def _new_beside(out: Path, ending: str) -> Path:
+    """A new folder beside `out`; one of the same process number, left by a run that was killed, is stepped over."""
+    for count in itertools.count():
+        folder = out.with_name(f".{out.name}.{os.getpid()}.{count}.{ending}")
+        with suppress(FileExistsError):
+            folder.mkdir()
+            break
+    return folder
+
+
+def _replace(out: Path, staging: Path) -> None:
+    """Give `staging` the name `out`; where that fails or is interrupted, the older result has it again."""
+    if not out.exists():
+        staging.rename(out)
+        return
+    aside = _new_beside(out, "previous")
+    previous = aside / out.name
+    try:
+        out.rename(previous)
+        staging.rename(out)
+    finally:
+        if previous.exists() and not out.exists():
+            previous.rename(out)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -124,7 +124,11 @@ def inject_cement(mesh: SpineMesh, tissue: Tissue, plan: CementPlan) -> tuple[Sp
     if plan.volume_ml == 0.0:
         return mesh, tissue, report_cement(mesh, tissue, plan.level, volumes, centroids)
     if bone is None or not len(bone.cells):
-        raise InputError(f"{plan.level} has no trabecular bone to put cement in", where="cement")
+        raise InputError(
+            f"{plan.level} has no trabecular bone to put cement in",
+            where=f"cement of {plan.level}",
+            fix="shell, endplates or labels fill the whole body: make them thinner, or treat another level",
+        )
 
     available = bone.fraction * volumes[bone.cells]
     target = plan.volume_ml * MM3_PER_ML

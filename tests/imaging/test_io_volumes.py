@@ -291,3 +291,36 @@ def test_real_scans_read_with_their_orientation(data_dir):
     single = read_volume(data_dir / "ct_L3_1p5mm" / "ct.nii.gz")
     # P-I-R: the first index runs to posterior (+y), the second to inferior (-z), the third to the right (-x)
     assert_allclose(single.affine[:3, :3], 1.5 * np.array([[0, 0, -1], [1, 0, 0], [0, -1, 0]]), atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("share", [0.4, 0.95])
+def test_a_file_that_ends_early_is_refused_and_never_filled_with_what_is_in_memory(tmp_path, suffix, share):
+    whole = tmp_path / f"whole{suffix}"
+    noise = np.random.default_rng(0).integers(-1000, 1000, (20, 21, 22)).astype(np.int16)  # does not pack
+    write_volume(Volume(noise, np.eye(4)), whole)
+    part = tmp_path / f"part{suffix}"
+    part.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+
+    with pytest.raises(InputError, match=r"ends early|incomplete|expected|cannot be read"):
+        read_volume(part)
+
+
+def test_keys_that_another_format_took_from_a_nifti_file_mean_nothing(tmp_path):
+    SimpleITK.WriteImage(SimpleITK.Cast(marked_image(), SimpleITK.sitkFloat32), str(tmp_path / "a.nii.gz"))
+    copy = SimpleITK.ReadImage(str(tmp_path / "a.nii.gz"))
+    assert copy.HasMetaDataKey("vox_offset")
+    for key in ("qform_code", "sform_code"):
+        copy.SetMetaData(key, "0")
+    SimpleITK.WriteImage(copy, str(tmp_path / "b.nrrd"), useCompression=True)
+
+    assert_array_equal(read_volume(tmp_path / "b.nrrd").values, read_volume(tmp_path / "a.nii.gz").values)
+
+
+@pytest.mark.parametrize("values", [[-5, 31], range(600)])
+def test_an_image_of_many_or_negative_values_is_no_label_map(tmp_path, values):
+    picture = np.resize(np.array(values, dtype=np.int16), (10, 10, 10))
+    write_volume(Volume(picture, np.eye(4)), tmp_path / "ct.nrrd")
+
+    with pytest.raises(InputError, match="these are no labels"):
+        read_labels(tmp_path / "ct.nrrd", {31: "L1"})

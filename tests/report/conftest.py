@@ -194,6 +194,7 @@ def make_results(tmp_path: Path) -> Callable[..., Path]:
             # The change, alone, is proportional to the slope.
             changes[["change", "change_percent"]] *= slope
             changes["treated"] = changes["intact"] + changes["change"]
+            changes = changes.assign(**keys)  # a run writes the swept keys as columns
             summaries.append(_summary(changes, case, keys, treated=treated))
             if treated:
                 tables.append(changes)

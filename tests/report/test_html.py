@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from fesolver.report.answer import answer_lines, main_answers
@@ -99,3 +101,13 @@ def test_the_terminal_gets_answer_assumption_and_warning(make_results):
     assert lines[0] == "factor of risk (yielded volume) at T12: 0.3100 → 0.3112, ratio 1.0040 (+0.40 %, floor ±0.10 %)"
     assert any(line.startswith("assumed:") for line in lines)
     assert "Research software" in lines[-1]
+
+
+def test_an_answer_without_a_spacing_floor_claims_no_more_than_the_solver_knows(make_results):
+    out = make_results(fields=False)
+    changes = pd.read_csv(out / "changes.csv")
+    changes["floor_spacing"] = np.nan
+    changes.to_csv(out / "changes.csv", index=False)
+
+    assert "solver floor" in answer_lines(read_results(out))[0]
+    assert "its spacing floor is unknown" in body_of(out)

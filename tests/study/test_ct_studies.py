@@ -72,3 +72,17 @@ def test_check_says_sizes_and_findings_without_solving(studies):
     assert any("ASSUMED" in line for line in check.findings)
     assert any("cement: 6.00 ml" in line for line in check.findings)
     assert check.density_hu is not None
+
+
+@pytest.mark.long
+def test_the_lumbar_study_as_shipped_balances_and_resolves_the_pressure_change(studies, tmp_path):
+    study = load_study(studies / "ct_lumbar_vertebroplasty.toml").model_copy(update={"sweep": {}})
+
+    run_study(study, tmp_path / "out")
+
+    case = json.loads(next((tmp_path / "out" / "cases").glob("*/case.json")).read_text())
+    assert max(cut["imbalance"] for cut in case["cuts"]) < 1e-6
+    changes = pd.read_csv(tmp_path / "out" / "changes.csv").set_index(["level", "quantity"])
+    for disc in ("L1-L2", "L2-L3"):
+        pressure = changes.loc[(disc, "nucleus_pressure_mpa")]
+        assert 0.0 < pressure["change_percent"] < 2.4  # below what cement at the endplate does (Rohlmann, Baroud)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.testing import assert_allclose
 
 from fesolver.errors import InputError
 from fesolver.study.runner import run_study
+from fesolver.study.store import staged_folder
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +147,42 @@ def test_a_failed_case_of_a_sweep_is_recorded_and_the_rest_goes_on(tmp_path, mak
     assert (summary.n_done, summary.n_failed) == (1, 1)
     assert [case["status"] for case in run["cases"]] == ["failed", "done"]
     assert "ml" in run["cases"][0]["error"]
+
+
+def test_remains_of_a_killed_run_of_the_same_process_number_are_stepped_over(tmp_path, caplog):
+    stale = tmp_path / f".out.{os.getpid()}.0.partial"
+    stale.mkdir()
+    (stale / "half.csv").write_text("1,")
+
+    with caplog.at_level("WARNING", "fesolver"), staged_folder(tmp_path / "out", overwrite=False) as folder:
+        (folder / "run.json").write_text("{}")
+
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]
+    assert (stale / "half.csv").exists()
+    assert stale.name in caplog.text
+
+
+def test_folders_made_for_a_result_that_did_not_come_are_taken_away(tmp_path):
+    with pytest.raises(KeyboardInterrupt), staged_folder(tmp_path / "a" / "b" / "out", overwrite=False):
+        raise KeyboardInterrupt
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_between_the_two_renames_gives_the_older_result_its_name_back(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "run.json").write_text("older")
+    rename = Path.rename
+
+    def interrupted(path, target):
+        if path.name.endswith(".partial"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), staged_folder(out, overwrite=True):
+        pass
+
+    assert (out / "run.json").read_text() == "older"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -19,7 +19,6 @@ def test_bonded_disc_at_one_millimetre(poisson):
     assert result.ratio == pytest.approx(BONDED_DISC[poisson], rel=ALLOWANCE[poisson])
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("poisson", BONDED_DISC)
 def test_bonded_disc_at_half_a_millimetre_is_within_one_percent(poisson):
     assert bonded_disc(poisson, 0.5).ratio == pytest.approx(BONDED_DISC[poisson], rel=0.01)

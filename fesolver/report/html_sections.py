@@ -133,7 +133,16 @@ def bands_html(case: CaseResult) -> str:
         ]
         for band in bands
     ]
-    header = ["quantity", "level", "band", "ours", "", "standing", "source", "hypothesis where outside"]
+    header = [
+        "quantity",
+        "level",
+        "band",
+        "ours",
+        "",
+        "standing",
+        "source",
+        "hypothesis where outside, as tested on the shipped studies",
+    ]
     kinds = ["" if band.get("is_inside") else "out" for band in bands]
     n_out = sum(not band.get("is_inside") for band in bands)
     lead = f"{len(bands) - n_out} of {len(bands)} values lie inside. Nothing was tuned to get there."

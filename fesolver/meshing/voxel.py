@@ -14,6 +14,7 @@ from fesolver.anatomy.levels import disc_name
 from fesolver.bone.tissue import Region, Tissue
 from fesolver.errors import InputError
 from fesolver.fem.problem import Lattice
+from fesolver.fem.voxel_mesh import VTK_CORNERS
 from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.discs import Disc, find_disc, fit_outline
 from fesolver.meshing.layers import layer_fractions
@@ -25,7 +26,6 @@ __all__ = ["mesh_segment", "tissue_from_image"]
 
 _log = logging.getLogger("fesolver")
 
-_CORNERS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
 _AROUND = np.ones((3, 3, 3), dtype=bool)
 _LEAST_FRACTION = 1e-3
 
@@ -103,7 +103,7 @@ def _number(occupied: NDArray[np.bool_], image: SegmentImage) -> tuple[Lattice, 
     cell_ids = np.full(occupied.shape, -1, dtype=np.int64)
     cell_ids[tuple(cell_index.T)] = np.arange(len(cell_index))
     has_point = np.zeros(tuple(n + 1 for n in occupied.shape), dtype=bool)
-    for corner in _CORNERS:
+    for corner in VTK_CORNERS:
         has_point[tuple((cell_index + corner).T)] = True
     point_index = np.argwhere(has_point.transpose(2, 1, 0))[:, ::-1].astype(np.int32)
     point_ids = np.full(has_point.shape, -1, dtype=np.int64)
@@ -247,7 +247,7 @@ def mesh_segment(
         add(f"{found.name}/nucleus", nucleus.astype(np.float64))
         add(f"{found.name}/annulus", ((disc == number) & ~nucleus).astype(np.float64))
     points = image.origin + lattice.point_index * image.spacing
-    cells = point_ids[tuple(np.moveaxis(lattice.cell_index[:, None, :] + _CORNERS, -1, 0))]
+    cells = point_ids[tuple(np.moveaxis(lattice.cell_index[:, None, :] + VTK_CORNERS, -1, 0))]
     frames = {level: image.vertebrae[level].frame for level in image.levels}
     frames.update({found.name: found.frame for found in discs})
     return SpineMesh(

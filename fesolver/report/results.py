@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.study.schema import SCHEMA
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["SCHEMA", "CaseFields", "CaseResult", "Results", "read_results"]
-
-SCHEMA = 1
-"""Newest layout of a result folder that this version reads."""
 
 FLOOR_STATES = ("floor_solver", "floor_spacing")
 """Rows of the summary that hold numerical floors."""

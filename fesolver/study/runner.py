@@ -18,6 +18,7 @@ from fesolver.study.model import check_tables
 from fesolver.study.progress import ProgressReporter, SilentProgress
 from fesolver.study.provenance import git_commit, host, versions
 from fesolver.study.rate import write_rate
+from fesolver.study.schema import SCHEMA
 from fesolver.study.stages import Stages
 from fesolver.study.store import check_target, staged_folder, write_case, write_json
 from fesolver.study.tables import change_rows, summary_rows, to_csv
@@ -163,7 +164,7 @@ def _run_record(
 ) -> dict[str, Any]:
     """Content of `run.json`."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "name": config.name,
         "status": "done" if all(e["status"] == "done" for e in entries) else "some cases failed",
         "config": config.model_dump(mode="json", by_alias=True),

@@ -19,6 +19,7 @@ from fesolver.errors import InputError
 from fesolver.fem.voigt import principal_values, stress_tensor, von_mises
 from fesolver.meshing.io import write_fields
 from fesolver.study.case import CaseResult
+from fesolver.study.schema import SCHEMA
 
 __all__ = ["check_target", "staged_folder", "write_case", "write_json"]
 
@@ -134,7 +135,7 @@ def write_case(folder: Path, case: str, keys: dict[str, float], result: CaseResu
         }
         for b in result.bands
     ]  # fmt: skip
-    record = {"schema": 1, "case": case, "keys": keys, **result.record, "bands": bands}
+    record = {"schema": SCHEMA, "case": case, "keys": keys, **result.record, "bands": bands}
     if with_fields:
         _write_fields(folder / "fields.vtu", result)
     write_json(folder / "case.json", record)

@@ -18,6 +18,7 @@ __all__ = [
     "check_problem",
     "given_displacement",
     "rigid_force",
+    "rigid_map",
     "rigid_maps",
     "rigid_modes",
 ]
@@ -68,16 +69,17 @@ class RigidMap:
         return self.modes[:, :, self.free] / self.scale[self.free]
 
 
+def rigid_map(body: RigidBody, points: NDArray[np.float64]) -> RigidMap:
+    """The map of a rigid body whose points are at `points` (k, 3), mm."""
+    arm = points - body.reference
+    length = float(np.sqrt(np.mean(np.sum(arm**2, axis=1)))) or 1.0
+    scale = np.array([1.0, 1.0, 1.0, length, length, length])
+    return RigidMap(body, np.flatnonzero(~body.is_fixed), scale, rigid_modes(points, body.reference))
+
+
 def rigid_maps(problem: Problem) -> tuple[RigidMap, ...]:
     """One map per rigid body of the problem, in its order."""
-    maps = []
-    for body in problem.rigid_bodies:
-        arm = problem.points[body.points] - body.reference
-        length = float(np.sqrt(np.mean(np.sum(arm**2, axis=1)))) or 1.0
-        scale = np.array([1.0, 1.0, 1.0, length, length, length])
-        modes = rigid_modes(problem.points[body.points], body.reference)
-        maps.append(RigidMap(body=body, free=np.flatnonzero(~body.is_fixed), scale=scale, modes=modes))
-    return tuple(maps)
+    return tuple(rigid_map(body, problem.points[body.points]) for body in problem.rigid_bodies)
 
 
 def given_displacement(problem: Problem, loads: Loads) -> NDArray[np.float64]:
@@ -146,8 +148,9 @@ def _check_mesh(problem: Problem) -> None:
         raise InputError(f"points must be finite and of shape (n_points, 3), got {problem.points.shape}")
     if problem.cells.ndim != 2 or problem.cells.shape[1] != 8:
         raise InputError(f"cells must be hexahedra of shape (n_cells, 8), got {problem.cells.shape}")
-    if problem.cells.min() < 0 or problem.cells.max() >= n_points:
-        raise InputError(f"cells name points {problem.cells.min()} to {problem.cells.max()}, there are {n_points}")
+    low, high = problem.cells.min(), problem.cells.max()
+    if low < 0 or high >= n_points:
+        raise InputError(f"cells name points {low} to {high}, there are {n_points}")
 
 
 def _place(problem: Problem, cell: int) -> str:
@@ -195,7 +198,7 @@ def check_elasticity(problem: Problem) -> None:
 def _check_constraints(problem: Problem) -> None:
     """No point in two rigid bodies, none both prescribed and rigid, ids in range."""
     n_points = len(problem.points)
-    owner = np.zeros(n_points, dtype=np.int64)
+    owner = np.zeros(n_points, dtype=np.int32)
     for body in problem.rigid_bodies:
         if not len(body.points):
             raise InputError(f"rigid body {body.name!r} has no points")
@@ -205,14 +208,15 @@ def _check_constraints(problem: Problem) -> None:
     dofs = problem.prescribed_dofs
     if len(dofs) and (dofs.min() < 0 or dofs.max() >= 3 * n_points or np.any(np.diff(dofs) <= 0)):
         raise InputError("prescribed_dofs must be ascending and lie inside the mesh")
-    owner[np.unique(dofs // 3)] += 1
+    owner[dofs // 3] += 1  # once per point, however often it is named
     if owner.max(initial=0) > 1:
         at = problem.points[int(np.argmax(owner))]
         raise InputError(
             "a point is held by two constraints", where=f"({at[0]:.1f}, {at[1]:.1f}, {at[2]:.1f}) mm",
             fix="remove it from one of the two rigid bodies or prescribed sets",
         )  # fmt: skip
-    _check_ties(problem, {int(dof) for dof in dofs}, {int(p) for b in problem.rigid_bodies for p in b.points})
+    if problem.ties:
+        _check_ties(problem, set(dofs.tolist()), {int(p) for b in problem.rigid_bodies for p in b.points})
 
 
 def _check_ties(problem: Problem, prescribed: set[int], rigid_points: set[int]) -> None:

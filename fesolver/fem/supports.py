@@ -2,129 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.constraints import rigid_modes
+from fesolver.fem.parts import GridParts, MeshParts, Parts, face_connected_parts, is_on_lattice, lattice_cells
 from fesolver.fem.problem import Problem
+from fesolver.fem.rigid_motions import MotionEquations, free_motions, participation
+from fesolver.fem.voxel_mesh import corner_points
 
-__all__ = ["check_supports", "face_connected_parts"]
+__all__ = ["GridBody", "check_grid_supports", "check_supports", "face_connected_parts"]
 
 MAX_PARTS = 500
-"""More parts than this are crumbs of a bad segmentation, and too many for a dense rank."""
+"""More parts than this are crumbs of a bad segmentation, and too many to name."""
 
-_FACES = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
-
-
-def face_connected_parts(problem: Problem) -> tuple[NDArray[np.int64], int]:
-    """Label (n_cells,) of the parts whose cells hang together by whole faces, and their number.
-
-    Cells that share only an edge or a corner are in different parts: an edge is a hinge, a corner a ball joint.
-    """
-    if problem.lattice is not None:
-        from scipy.ndimage import label
-
-        i, j, k = problem.lattice.cell_index.T
-        active = np.zeros(problem.lattice.shape, dtype=bool)
-        active[i, j, k] = True
-        parts, n_parts = label(active)
-        return parts[i, j, k].astype(np.int64) - 1, int(n_parts)
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n_cells, n_points = len(problem.cells), len(problem.points)
-    faces = np.sort(problem.cells[:, _FACES].reshape(-1, 4), axis=1)
-    low, high = faces[:, 0] * n_points + faces[:, 1], faces[:, 2] * n_points + faces[:, 3]
-    order = np.lexsort((high, low))
-    is_pair = (np.diff(low[order]) == 0) & (np.diff(high[order]) == 0)
-    first, second = order[:-1][is_pair] // 6, order[1:][is_pair] // 6
-    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(n_cells, n_cells))
-    n_parts, parts = connected_components(graph, directed=False)
-    return parts.astype(np.int64), int(n_parts)
+GridBody = tuple[str, NDArray[np.bool_], ArrayLike, NDArray[np.bool_]]
+"""A rigid body on a grid: name, points (nx + 1, ny + 1, nz + 1), reference in mm, which of its motions are fixed."""
 
 
-class _Equations:
-    """Linear equations on the six motions of every owner (parts, then rigid bodies), collected row by row."""
-
-    def __init__(self, n_owners: int) -> None:
-        self._n_owners = n_owners
-        self._rows: list[NDArray[np.int64]] = []
-        self._owners: list[NDArray[np.int64]] = []
-        self._values: list[NDArray[np.float64]] = []
-        self.n_rows = 0
-
-    def add(self, rows: NDArray[np.int64], owners: NDArray[np.int64], values: NDArray[np.float64]) -> None:
-        """Add values (n, 6) on the motions of `owners` (n,) to `rows` (n,), counted from `n_rows`."""
-        self._rows.append(rows + self.n_rows)
-        self._owners.append(owners)
-        self._values.append(values)
-
-    def normal_matrix(self) -> NDArray[np.float64]:
-        """C^T C of the equations C."""
-        from scipy.sparse import coo_array
-
-        rows = np.concatenate(self._rows or [np.zeros(0, np.int64)])
-        owners = np.concatenate(self._owners or [np.zeros(0, np.int64)])
-        values = np.concatenate(self._values or [np.zeros((0, 6))])
-        columns = 6 * owners[:, None] + np.arange(6)
-        shape = (max(self.n_rows, 1), 6 * self._n_owners)
-        C: Any = coo_array((values.ravel(), (np.repeat(rows, 6), columns.ravel())), shape=shape).tocsr()
-        return np.asarray((C.T @ C).toarray())
-
-
-def _constraint_matrix(problem: Problem, parts: NDArray[np.int64], n_parts: int) -> NDArray[np.float64]:
-    """Normal matrix (6 n, 6 n) of all constraints on rigid motions; n parts and bodies, rotations scaled to mm."""
-    points = problem.points
-    centre = points.mean(axis=0)
-    length = max(float(np.ptp(points, axis=0).max()), 1e-9)
-    scale = np.array([1, 1, 1, length, length, length])
-    equations = _Equations(n_parts + len(problem.rigid_bodies))
-
-    def modes(ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray(rigid_modes(points[ids], centre) / scale)
-
-    # Every (point, part) pair once; the first part of a point speaks for it, the others must agree.
-    pairs = np.unique(problem.cells.ravel() * n_parts + np.repeat(parts, 8))
-    at, part = pairs // n_parts, pairs % n_parts
-    first = np.searchsorted(at, np.arange(len(points)))
-    owner = part[np.minimum(first, len(part) - 1)]
-    other = np.setdiff1d(np.arange(len(pairs)), first)
-
-    def join(ids: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
-        M = modes(ids).reshape(-1, 6)
-        rows = np.arange(len(M))
-        equations.add(rows, np.repeat(left, 3), M)
-        equations.add(rows, np.repeat(right, 3), -M)
-        equations.n_rows += len(M)
-
-    join(at[other], owner[at[other]], part[other])
-    dofs = problem.prescribed_dofs
-    equations.add(np.arange(len(dofs)), owner[dofs // 3], modes(dofs // 3)[np.arange(len(dofs)), dofs % 3])
-    equations.n_rows += len(dofs)
-    for b, body in enumerate(problem.rigid_bodies):
-        join(body.points, owner[body.points], np.full(len(body.points), n_parts + b))
-        motion = np.eye(6)
-        motion[:3] = rigid_modes(body.reference[None], centre)[0]
-        held = (motion / scale * np.repeat([1.0, length], 3)[:, None])[body.is_fixed]
-        equations.add(np.arange(len(held)), np.full(len(held), n_parts + b), held)
-        equations.n_rows += len(held)
-    if problem.ties:
-        slaves = np.array([tie.dof for tie in problem.ties])
-        masters = np.concatenate([tie.masters for tie in problem.ties])
-        weights = np.concatenate([tie.weights for tie in problem.ties])
-        rows = np.repeat(np.arange(len(slaves)), [len(tie.masters) for tie in problem.ties])
-        equations.add(
-            np.arange(len(slaves)), owner[slaves // 3], modes(slaves // 3)[np.arange(len(slaves)), slaves % 3]
+def _refuse_crumbs(parts: Parts) -> None:
+    """Raise `InputError` where there are too many parts."""
+    if parts.n_parts > MAX_PARTS:
+        raise InputError(
+            f"the mesh falls into {parts.n_parts} parts that touch at most along edges",
+            fix="repair the labels: keep the largest face-connected part of each region",
         )
-        equations.add(
-            rows, owner[masters // 3],
-            -weights[:, None] * modes(masters // 3)[np.arange(len(masters)), masters % 3],
-        )  # fmt: skip
-        equations.n_rows += len(slaves)
-    return equations.normal_matrix()
+
+
+def _refuse_free(parts: Parts, equations: MotionEquations, body_names: Sequence[str]) -> None:
+    """Raise `InputError`, with the place, if the equations leave a part or a body free."""
+    motions = free_motions(equations)
+    n_free = motions.shape[2]
+    if not n_free:
+        return
+    movement = participation(motions)
+    moving = np.flatnonzero(movement[: parts.n_parts] > 0.1 * movement.max())
+    if not len(moving):
+        first = int(np.argmax(movement > (1.0 - 1e-6) * movement.max()))  # equal but for round-off: the first
+        name = body_names[first - parts.n_parts]
+        raise InputError(
+            f"rigid body {name!r} can turn about the points tied to it",
+            fix="tie more points, or fix its rotations",
+        )
+    count, n_cells, at = parts.cells_of(moving)
+    whole = "the mesh" if count == n_cells else f"a part of {count} of {n_cells} cells"
+    raise InputError(
+        f"{whole} can move freely: the supports hold {max(6 - n_free, 0)} of its 6 rigid motions",
+        where=f"centred at ({at[0]:.1f}, {at[1]:.1f}, {at[2]:.1f}) mm",
+        fix="hold it with a pad or prescribed displacements, or remove the part; parts that share only an edge or a "
+        "corner with the rest are hinged, not held",
+    )
+
+
+def _equations(parts: Parts, n_bodies: int) -> MotionEquations:
+    """Equations of parts and bodies; the first part of a point speaks for it, and the others must agree."""
+    equations = MotionEquations(parts.n_parts + n_bodies, parts.low, parts.high)
+    points, first, other = parts.joints()
+    equations.join(parts.coordinates(points), first, other)
+    return equations
 
 
 def check_supports(problem: Problem) -> None:
@@ -137,36 +74,95 @@ def check_supports(problem: Problem) -> None:
         message has the place in mm.
     """
     is_used = np.zeros(len(problem.points), dtype=bool)
-    is_used[problem.cells.ravel()] = True
+    for ids in problem.cells.T:
+        is_used[ids] = True
     if not is_used.all():
         raise InputError(f"{int((~is_used).sum())} points belong to no cell", fix="remove them from the mesh")
-    parts, n_parts = face_connected_parts(problem)
-    if n_parts > MAX_PARTS:
-        raise InputError(
-            f"the mesh falls into {n_parts} parts that touch at most along edges",
-            fix="repair the labels: keep the largest face-connected part of each region",
-        )
-    normal = _constraint_matrix(problem, parts, n_parts)
-    values, vectors = np.linalg.eigh(normal)
-    # Constraints of one part alone are of order 1; a part one cell wide in a mesh of 1000 cells is held to 1e-6.
-    free = vectors[:, values < 1e-9]
-    if not free.shape[1]:
-        return
-    movement = np.sqrt((free**2).reshape(-1, 6, free.shape[1]).sum(axis=(1, 2)))
-    moving = np.flatnonzero(movement[:n_parts] > 0.1 * movement.max())
-    if not len(moving):
-        body = problem.rigid_bodies[int(np.argmax(movement)) - n_parts]
-        raise InputError(
-            f"rigid body {body.name!r} can turn about the points tied to it",
-            fix="tie more points, or fix its rotations",
-        )
-    cells = np.flatnonzero(np.isin(parts, moving))
-    at = problem.points[problem.cells[cells]].mean(axis=(0, 1))
-    n_held = max(6 - free.shape[1], 0)
-    whole = "the mesh" if len(cells) == len(problem.cells) else f"a part of {len(cells)} of {len(problem.cells)} cells"
-    raise InputError(
-        f"{whole} can move freely: the supports hold {n_held} of its 6 rigid motions",
-        where=f"centred at ({at[0]:.1f}, {at[1]:.1f}, {at[2]:.1f}) mm",
-        fix="hold it with a pad or prescribed displacements, or remove the part; parts that share only an edge or a "
-        "corner with the rest are hinged, not held",
-    )
+    lattice = problem.lattice if is_on_lattice(problem) else None
+    parts: Parts
+    if lattice is None:
+        parts = MeshParts(problem)
+    else:
+        parts = GridParts(lattice_cells(lattice), lattice.spacing, lattice.origin)
+    _refuse_crumbs(parts)
+
+    def at(ids: NDArray[np.int64]) -> NDArray[np.integer]:
+        return ids if lattice is None else lattice.point_index[ids]
+
+    equations = _equations(parts, len(problem.rigid_bodies))
+    dofs = problem.prescribed_dofs
+    points = at(dofs // 3)
+    equations.hold(parts.coordinates(points), parts.owners(points), dofs % 3)
+    for body_id, body in enumerate(problem.rigid_bodies, start=parts.n_parts):
+        points = at(body.points)
+        equations.join(parts.coordinates(points), parts.owners(points), np.full(len(points), body_id))
+        equations.fix(body_id, body.reference, body.is_fixed)
+    if problem.ties:
+        points = at(np.concatenate([np.concatenate([[tie.dof], tie.masters]) for tie in problem.ties]) // 3)
+        equations.tie(problem.ties, parts.coordinates(points), parts.owners(points))
+    _refuse_free(parts, equations, [body.name for body in problem.rigid_bodies])
+
+
+def check_grid_supports(
+    active: NDArray[np.bool_],
+    spacing: ArrayLike,
+    origin: ArrayLike,
+    fixed: NDArray[np.bool_],
+    rigid: Sequence[GridBody] = (),
+) -> None:
+    """The same check as `check_supports`, on the cells and points of a grid.
+
+    Parameters
+    ----------
+    active : (nx, ny, nz) ndarray of bool
+        Cells of the mesh.
+    spacing : float or (3,) array_like
+        Cell edges, mm.
+    origin : float or (3,) array_like
+        Lower corner of cell (0, 0, 0), mm.
+    fixed : (nx + 1, ny + 1, nz + 1, 3) ndarray of bool
+        Components of the displacement that are prescribed; those of points outside the material are ignored.
+    rigid : sequence of (name, points, reference, is_fixed)
+        Rigid bodies: points (nx + 1, ny + 1, nz + 1) of bool, of which those outside the material are ignored,
+        reference (3,) in mm, and which of the motions (ux, uy, uz, rx, ry, rz) are fixed.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, no cell is active, a rigid body has no points, or a part, a hinged crumb or a rigid
+        body can move without straining anything; the message has the place in mm.
+
+    Examples
+    --------
+    >>> active = np.ones((2, 2, 2), dtype=bool)
+    >>> fixed = np.zeros((3, 3, 3, 3), dtype=bool)
+    >>> fixed[:, :, 0, 2] = True
+    >>> check_grid_supports(active, 1.0, 0.0, fixed)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    fesolver.errors.InputError: the mesh can move freely: the supports hold 3 of its 6 rigid motions
+      where: centred at (1.0, 1.0, 1.0) mm
+      to do: hold it with a pad or prescribed displacements, or remove the part; parts that share only an edge ...
+    """
+    if active.ndim != 3 or not active.any():
+        raise InputError(f"no cell is active in a grid of shape {active.shape}", fix="give moduli above zero")
+    used = corner_points(active)
+    if fixed.shape != (*used.shape, 3):
+        raise InputError(f"fixed must have shape {(*used.shape, 3)}, got {fixed.shape}")
+    for name, mask, *_ in rigid:
+        if mask.shape != used.shape:
+            raise InputError(f"points of rigid body {name!r} must be a mask of shape {used.shape}, got {mask.shape}")
+        if not np.any(mask & used):
+            raise InputError(f"rigid body {name!r} has no points")
+    step = np.broadcast_to(np.asarray(spacing, dtype=np.float64), 3)
+    parts = GridParts(active, step, np.broadcast_to(np.asarray(origin, dtype=np.float64), 3))
+    _refuse_crumbs(parts)
+    equations = _equations(parts, len(rigid))
+    point, component = np.divmod(np.flatnonzero(fixed), 3)
+    is_material = used.ravel()[point]
+    points = np.stack(np.unravel_index(point[is_material], used.shape), axis=1)
+    equations.hold(parts.coordinates(points), parts.owners(points), component[is_material])
+    for body_id, (_, mask, reference, is_fixed) in enumerate(rigid, start=parts.n_parts):
+        points = np.argwhere(mask & used)
+        equations.join(parts.coordinates(points), parts.owners(points), np.full(len(points), body_id))
+        equations.fix(body_id, reference, is_fixed)
+    _refuse_free(parts, equations, [name for name, *_ in rigid])

@@ -6,7 +6,6 @@ import functools
 import io
 import logging
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec
 import typer
 
 from fesolver.errors import FesolverError, InputError
+from fesolver.interrupts import end_on_signals
 
 if TYPE_CHECKING:
     from fesolver.study.config import StudyConfig
@@ -243,7 +243,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     warnings.formatwarning = lambda message, *_: f"warning: {message}\n"  # one line, without the place in our code
     # A batch system ends jobs with SIGTERM: leave through the same door as Ctrl-C, so that nothing half-written stays.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    end_on_signals()
     app()
 
 

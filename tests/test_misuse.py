@@ -290,7 +290,7 @@ def test_a_signal_leaves_no_folder_and_keeps_the_older_result(number, code, scan
     finally:
         process.kill()
 
-    assert process.returncode == code
+    assert process.returncode == code, message
     assert "Traceback" not in message
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "out" / "run.json").read_text() == '{"older": true}'

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import label
 
-from fesolver.fem.hooke import orthotropic_elasticity, rotate_elasticity
+from fesolver.fem.hooke import lame_parameters, orthotropic_elasticity, rotate_elasticity
 from fesolver.fem.problem import Elasticity, Lattice, RigidBody
+from fesolver.fem.voxel_operator import Material
 
 CORNER_OFFSETS = np.array(
     [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], dtype=np.int64
@@ -83,6 +84,38 @@ def varied_elasticity(n_cells: int, seed: int = 1) -> Elasticity:
     return Elasticity(
         rng.uniform(10, 500, n_cells), rng.uniform(0.0, 0.49, n_cells), general, rotate_elasticity(D, axes)
     )
+
+
+def mixed_elasticity(n_cells: int, seed: int = 1, kinds: tuple[int, ...] = (0, 1, 2), scale: float = 1.0) -> Elasticity:
+    """Every cell different, of a random one of the kinds: isotropic (0), orthotropic along the grid (1), general (2).
+
+    Matrices are random and positive definite, with no symmetry but their own; `scale` multiplies all moduli.
+    """
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(kinds, n_cells)
+    general = np.flatnonzero(kind)
+    root = rng.standard_normal((len(general), 6, 6))
+    is_orthotropic = kind[general] == 1
+    root[is_orthotropic, 3:, :3] = root[is_orthotropic, :3, 3:] = 0.0
+    root[is_orthotropic, 3:, 3:] *= np.eye(3)
+    D = 100.0 * scale * (root @ root.transpose(0, 2, 1) + 0.2 * np.eye(6))
+    young = scale * 10 ** rng.uniform(1.0, 3.0, n_cells)
+    return Elasticity(young, rng.choice([-0.3, 0.0, 0.3, 0.49, 0.4999], n_cells), general, D)
+
+
+def plane_order(index: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Ids of grid positions (n, 3) (x, y, z) in the order z, y, x."""
+    return np.lexsort(index.T).astype(np.int64)
+
+
+def material_of(elasticity: Elasticity, order: NDArray[np.int64]) -> Material:
+    """Constants of the cells in the given order."""
+    lam, mu = lame_parameters(elasticity.young, elasticity.poisson)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    at = rank[elasticity.general_cells]
+    by_place = np.argsort(at)
+    return Material(lam[order], mu[order], at[by_place], elasticity.general_matrices[by_place])
 
 
 def largest_part(active: NDArray[np.bool_]) -> NDArray[np.bool_]:

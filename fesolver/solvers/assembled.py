@@ -13,7 +13,7 @@ from fesolver.fem.assembly import assemble_stiffness, reduction_matrix
 from fesolver.fem.constraints import check_elasticity, given_displacement, rigid_force, rigid_modes
 from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.fem.threads import kernel_threads, threads_for
-from fesolver.solvers.reduced import BaseSystem
+from fesolver.solvers.reduced import BaseSystem, Raw, SolveOptions
 from fesolver.solvers.solution import Progress
 
 __all__ = ["AssembledSystem"]
@@ -83,9 +83,7 @@ class AssembledSystem(BaseSystem):
 
         return np.asarray(splu((self._P.T @ self._P).tocsc()).solve(self._P.T @ u))
 
-    def _solve_one(
-        self, loads: Loads, u0: NDArray[np.float64] | None, rtol: float, progress: Progress | None
-    ) -> tuple[NDArray[np.float64], list[float], bool]:
+    def _solve_one(self, loads: Loads, options: SolveOptions) -> Raw:
         lift = given_displacement(self._problem, loads)
         external = np.zeros_like(lift) if loads.nodal_force is None else loads.nodal_force
         b = self._P.T @ (external.ravel() - self._K @ lift.ravel())
@@ -95,19 +93,19 @@ class AssembledSystem(BaseSystem):
             start += len(rigid.free)
         norm_b = float(np.linalg.norm(b))
         if norm_b == 0.0:
-            return lift, [0.0], True
+            return Raw(lift, None, [0.0], True)
         if self._method == "direct":
             x = self._factor.solve(b)
             for _ in range(3):  # iterative refinement
                 r = b - self._A @ x
-                if float(np.linalg.norm(r)) <= min(rtol, 1e-12) * norm_b:
+                if float(np.linalg.norm(r)) <= min(options.rtol, 1e-12) * norm_b:
                     break
                 x = x + self._factor.solve(r)
             norms = [float(np.linalg.norm(b - self._A @ x)) / norm_b]
         else:
-            x, norms = self._conjugate_gradients(b, u0, lift, rtol, progress)
+            x, norms = self._conjugate_gradients(b, options.u0, lift, options.rtol, options.progress)
         u = (self._P @ x).reshape(-1, 3) + lift
-        return u, norms, norms[-1] <= rtol
+        return Raw(u, None, norms, norms[-1] <= options.rtol)
 
     def _conjugate_gradients(
         self,

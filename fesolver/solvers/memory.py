@@ -1,24 +1,37 @@
-"""Memory of a solver before it is taken."""
+"""Memory of the voxel solver before it is taken."""
 
 from __future__ import annotations
 
 __all__ = ["solver_memory_mb"]
 
-MATRIX_BYTES = 24 * 24 * 4
-"""One Galerkin matrix of a coarse cell, float32."""
 
+def solver_memory_mb(
+    n_cells: int, n_points: int, shape: tuple[int, int, int], *, n_rigid: int = 3, n_vectors: int = 7
+) -> float:
+    """Peak of set-up and solve by voxel multigrid, MB.
 
-def solver_memory_mb(shape: tuple[int, int, int], *, n_rigid: int = 3) -> float:
-    """Peak of set-up and solve by voxel multigrid on a lattice of `shape` cells, MB.
+    Parameters
+    ----------
+    n_cells, n_points : int
+        Cells and points of the mesh.
+    shape : tuple of int
+        Cells of the lattice's whole box.
+    n_rigid : int
+        Free motions of rigid bodies.
+    n_vectors : int
+        Float64 vectors alive at once: displacement, residual, direction, product; K u, and copies at the border.
 
     Notes
     -----
-    Per unknown of the box: ten float64 vectors, seven float32 ones, and `n_rigid` float64 columns of the rigid motions;
-    per cell: the moduli twice; per coarse cell one matrix, an eighth of the cells on each level (1 + 1/8 + ... = 8/7).
+    Per unknown `n_vectors` float64 vectors, four float32 ones (two iterates, right-hand side, Jacobi scaling), a flag
+    and the diagonal while it is made; coarse grids add a seventh to the float32 part. Per cell: Lame parameters in both
+    precisions and once while they are packed. Per coarse cell, a seventh of the cells in all: 46 float32 moments and
+    the places of its eight children. Per cell of the box: kind, place and number of a node while the hierarchy is made.
+    Cells with a matrix of their own (384 float32) lie beside supports and non-isotropic cells; they are left out.
     """
-    nx, ny, nz = shape
-    unknowns = 3 * (nx + 1) * (ny + 1) * (nz + 1)
-    cells = nx * ny * nz
-    coarse = -(-nx // 2) * -(-ny // 2) * -(-nz // 2)
-    total = unknowns * (10 * 8 + 7 * 4 + 2 * 8 * n_rigid) + cells * 32 + coarse * 8 / 7 * MATRIX_BYTES
-    return total / 1e6
+    unknowns = 3 * n_points
+    box = (shape[0] + 1) * (shape[1] + 1) * (shape[2] + 1)
+    vectors = unknowns * (8 * n_vectors + 8 + (4 * 4 + 1) * 8 / 7)
+    cells = n_cells * (24 + 16 + (46 * 4 + 8 * 4 + 4) / 7)
+    rigid = 2 * 8 * n_rigid * 3 * n_points ** (2 / 3)
+    return float(vectors + cells + rigid + 17 * box) / 1e6

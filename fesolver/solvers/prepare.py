@@ -41,8 +41,8 @@ def prepare(problem: Problem, method: Method = "auto", threads: int | None = Non
     problem : Problem
         Mesh, moduli and constraints.
     method : {"auto", "voxel-multigrid", "amg", "direct"}
-        "auto" takes the direct solver for up to 4000 unknowns, multigrid on a voxel mesh without ties, and algebraic
-        multigrid otherwise. The choice is named in `Solution.method`.
+        "auto" takes the direct solver for up to 4000 unknowns, multigrid on a voxel mesh, and algebraic multigrid
+        otherwise. The choice is named in `Solution.method`.
     threads : int, optional
         Threads for the kernels; FESOLVER_NUM_THREADS or all cores by default. Results do not depend on it.
 
@@ -62,7 +62,7 @@ def prepare(problem: Problem, method: Method = "auto", threads: int | None = Non
         if problem.points.size <= DIRECT_LIMIT:
             method = "direct"
         else:
-            method = "voxel-multigrid" if problem.lattice is not None and not problem.ties else "amg"
+            method = "voxel-multigrid" if problem.lattice is not None else "amg"
     with kernel_threads(threads_for(problem.points.size, count)):
         if method == "voxel-multigrid":
             from fesolver.solvers.voxel_multigrid import VoxelMultigridSystem

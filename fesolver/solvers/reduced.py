@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, overload
 
 import numpy as np
@@ -15,7 +16,28 @@ from fesolver.fem.recovery import internal_force
 from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.solvers.solution import Progress, Solution
 
-__all__ = ["BaseSystem"]
+__all__ = ["BaseSystem", "Raw", "SolveOptions"]
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """What `solve` was asked for, apart from loads."""
+
+    u0: NDArray[np.float64] | None
+    rtol: float
+    reaction_rtol: float | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a solver finds: displacement (n_points, 3), K u or None, residual norms, whether and by what it stopped."""
+
+    u: NDArray[np.float64]
+    internal_force: NDArray[np.float64] | None
+    norms: list[float]
+    is_converged: bool
+    stopped_by: str = "residual"
 
 
 class BaseSystem:
@@ -37,11 +59,13 @@ class BaseSystem:
         """Which solver, named."""
         return self._method
 
-    def _solve_one(
-        self, loads: Loads, u0: NDArray[np.float64] | None, rtol: float, progress: Progress | None
-    ) -> tuple[NDArray[np.float64], list[float], bool]:
-        """Displacement (n_points, 3), residual norms, whether `rtol` was reached."""
+    def _solve_one(self, loads: Loads, options: SolveOptions) -> Raw:
+        """One load case."""
         raise NotImplementedError
+
+    def _solve_many(self, loads: Sequence[Loads], options: SolveOptions) -> list[Raw]:
+        """Several load cases, one after the other."""
+        return [self._solve_one(one, options) for one in loads]
 
     @overload
     def solve(
@@ -51,6 +75,7 @@ class BaseSystem:
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,
+        reaction_rtol: float | None = ...,
     ) -> Solution: ...
     @overload
     def solve(
@@ -60,6 +85,7 @@ class BaseSystem:
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,
+        reaction_rtol: float | None = ...,
     ) -> list[Solution]: ...
     def solve(
         self,
@@ -68,6 +94,7 @@ class BaseSystem:
         rtol: float = 1e-8,
         on_failure: Literal["raise", "return"] = "raise",
         progress: Progress | None = None,
+        reaction_rtol: float | None = None,
     ) -> Solution | list[Solution]:
         """Displacements for one or many load cases.
 
@@ -83,6 +110,9 @@ class BaseSystem:
             What to do when `rtol` is not reached.
         progress : callable, optional
             Called with (iteration, relative residual).
+        reaction_rtol : float, optional
+            Voxel multigrid only: stop as soon as the strain energy, and with it the reaction to a given motion, is
+            estimated to be this close to its final value, even if `rtol` is not reached.
 
         Returns
         -------
@@ -95,32 +125,44 @@ class BaseSystem:
         InputError
             If loads or `u0` do not fit the problem.
         """
-        if not isinstance(loads, Loads):
-            return [self.solve(one, u0, rtol, on_failure, progress) for one in loads]
+        cases = [loads] if isinstance(loads, Loads) else list(loads)
         if not 0 < rtol < 1:
             raise InputError(f"rtol must lie between 0 and 1, got {rtol}")
-        check_loads(self._problem, loads)
+        if on_failure not in ("raise", "return"):
+            raise InputError(f"unknown on_failure {on_failure!r}", fix="use 'raise' or 'return'")
+        if reaction_rtol is not None:
+            if self._method != "voxel-multigrid":
+                raise InputError(f"method {self._method!r} cannot stop on the reaction", fix="leave out reaction_rtol")
+            if not 0 < reaction_rtol < 1:
+                raise InputError(f"reaction_rtol must lie between 0 and 1, got {reaction_rtol}")
+        for case in cases:
+            check_loads(self._problem, case)
         if u0 is not None and u0.shape != self._problem.points.shape:
             raise InputError(f"u0 must have shape {self._problem.points.shape}, got {u0.shape}")
         if u0 is not None and not np.all(np.isfinite(u0)):
             raise InputError("u0 must be finite")
+        options = SolveOptions(u0, rtol, reaction_rtol, progress)
         with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
-            u, norms, is_converged = self._solve_one(loads, u0, rtol, progress)
-        is_converged = is_converged and bool(np.all(np.isfinite(u)))
-        if not is_converged and on_failure == "raise":
-            raise ConvergenceError(
-                f"{self._method} stopped at a relative residual of {norms[-1]:.2e} after {len(norms) - 1} iterations; "
-                f"{rtol:.0e} was asked for",
-                fix="check contrast and supports, ask for a looser rtol, or use another method",
-            )
-        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
-            return self._pack(loads, u, norms, rtol, is_converged)
+            found = self._solve_many(cases, options)
+            for raw in found:
+                if not self._is_solved(raw) and on_failure == "raise":
+                    raise ConvergenceError(
+                        f"{self._method} stopped at a relative residual of {raw.norms[-1]:.2e} after "
+                        f"{len(raw.norms) - 1} iterations; {rtol:.0e} was asked for",
+                        fix="check contrast and supports, ask for a looser rtol, or use another method",
+                    )
+            packed = [self._pack(case, raw, rtol) for case, raw in zip(cases, found, strict=True)]
+        return packed[0] if isinstance(loads, Loads) else packed
 
-    def _pack(
-        self, loads: Loads, u: NDArray[np.float64], norms: list[float], rtol: float, is_converged: bool
-    ) -> Solution:
-        """Internal forces, motions and reactions from the displacement."""
-        internal = internal_force(self._problem, u)
+    @staticmethod
+    def _is_solved(raw: Raw) -> bool:
+        """Converged to finite numbers."""
+        return raw.is_converged and bool(np.all(np.isfinite(raw.u)))
+
+    def _pack(self, loads: Loads, raw: Raw, rtol: float) -> Solution:
+        """Motions and reactions from the displacement."""
+        u = raw.u
+        internal = internal_force(self._problem, u) if raw.internal_force is None else raw.internal_force
         external = np.zeros_like(u) if loads.nodal_force is None else loads.nodal_force
         motion: dict[str, NDArray[np.float64]] = {}
         reaction: dict[str, NDArray[np.float64]] = {}
@@ -136,9 +178,10 @@ class BaseSystem:
             internal_force=internal,
             rigid_motion=motion,
             rigid_reaction=reaction,
-            iterations=len(norms) - 1,
-            residual_norms=tuple(norms),
+            iterations=len(raw.norms) - 1,
+            residual_norms=tuple(raw.norms),
             rtol=rtol,
             method=self._method,
-            is_converged=is_converged,
+            is_converged=self._is_solved(raw),
+            stopped_by=raw.stopped_by,
         )

@@ -41,7 +41,9 @@ class Solution:
     method : str
         Which solver, named.
     is_converged : bool
-        Whether `rtol` was reached.
+        Whether what was asked for was reached.
+    stopped_by : str
+        "residual", or "reaction" where `reaction_rtol` ended the iteration first.
     """
 
     u: NDArray[np.float64]
@@ -53,6 +55,7 @@ class Solution:
     rtol: float
     method: str
     is_converged: bool
+    stopped_by: str = "residual"
 
 
 class System(Protocol):
@@ -80,6 +83,7 @@ class System(Protocol):
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,
+        reaction_rtol: float | None = ...,
     ) -> Solution: ...
     @overload
     def solve(
@@ -89,4 +93,5 @@ class System(Protocol):
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,
+        reaction_rtol: float | None = ...,
     ) -> list[Solution]: ...

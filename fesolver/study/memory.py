@@ -26,7 +26,7 @@ def expected_memory_mb(mesh: SpineMesh) -> float:
     """
     expected = BASE_MB + len(mesh.cells) * MODEL_BYTES / 1e6
     if mesh.lattice is not None:
-        expected += solver_memory_mb(mesh.lattice.shape)
+        expected += solver_memory_mb(len(mesh.cells), len(mesh.points), mesh.lattice.shape)
     return expected
 
 

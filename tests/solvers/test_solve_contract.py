@@ -32,7 +32,7 @@ def test_unknown_method_and_missing_lattice_are_refused():
 
     with pytest.raises(InputError, match="unknown method 'magic'"):
         prepare(problem, "magic")
-    with pytest.raises(InputError, match="needs a voxel mesh without ties"):
+    with pytest.raises(InputError, match="needs a voxel mesh"):
         prepare(replace(problem, lattice=None), "voxel-multigrid")
 
 
@@ -42,7 +42,7 @@ def test_mesh_that_left_its_lattice_is_refused_by_the_voxel_solver():
     moved[3] += 0.01
     turned = problem.cells[:, [4, 5, 6, 7, 0, 1, 2, 3]]
 
-    with pytest.raises(InputError, match="points are not on the lattice"):
+    with pytest.raises(InputError, match="not where the lattice says"):
         prepare(replace(problem, points=moved), "voxel-multigrid")
     with pytest.raises(InputError, match="not where the lattice says"):
         prepare(replace(problem, cells=turned), "voxel-multigrid")
@@ -62,7 +62,8 @@ def test_residual_is_that_of_the_returned_displacement(method):
     assert solution.is_converged
     assert solution.residual_norms[-1] <= solution.rtol == 1e-9
     assert len(solution.residual_norms) == solution.iterations + 1
-    assert_allclose(solution.internal_force, internal_force(problem, solution.u), rtol=0, atol=0)
+    by_quadrature = internal_force(problem, solution.u)  # other code than the voxel solver's: equal to round-off
+    assert_allclose(solution.internal_force, by_quadrature, rtol=0, atol=1e-13 * np.abs(by_quadrature).max())
     assert np.linalg.norm(residual) < 1e-9 * 1e4  # the right-hand side has a norm below 1e4 N here
 
 

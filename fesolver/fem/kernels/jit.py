@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
+from pathlib import Path
 
 import numba
 
@@ -14,13 +16,20 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _has_warned = False
 
+_SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+"""Of all kernel files: numba looks only at a kernel's own file, and would keep what a kernel in another one was."""
+
 
 def kernel(function=None, **options):
     """`numba.njit` with an on-disk cache, or compiled in memory with one warning where none can be written."""
     if function is None:
         return lambda f: kernel(f, **options)
     try:
-        return numba.njit(cache=True, **options)(function)
+        compiled = numba.njit(cache=True, **options)(function)
+        file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+        if hasattr(file, "_source_stamp"):
+            file._source_stamp = (file._source_stamp, _SOURCES)
+        return compiled
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fesolver.report.html import write_report
     from fesolver.report.results import read_results
     from fesolver.solvers.prepare import prepare
-    from fesolver.solvers.voxels import Fixed, Pad, VoxelSolution, solve_voxels
+    from fesolver.solvers.voxels import Fixed, Pad, VoxelSolution, VoxelSystem, prepare_voxels, solve_voxels
     from fesolver.study.config import StudyConfig, load_study, study_from_dict
     from fesolver.study.demo import demo_study
     from fesolver.study.runner import RunSummary, run_study
@@ -25,7 +25,7 @@ _HOMES = {
     "fesolver.report.html": ("write_report",),
     "fesolver.report.results": ("read_results",),
     "fesolver.solvers.prepare": ("prepare",),
-    "fesolver.solvers.voxels": ("Fixed", "Pad", "VoxelSolution", "solve_voxels"),
+    "fesolver.solvers.voxels": ("Fixed", "Pad", "VoxelSolution", "VoxelSystem", "prepare_voxels", "solve_voxels"),
     "fesolver.study.config": ("StudyConfig", "load_study", "study_from_dict"),
     "fesolver.study.demo": ("demo_study",),
     "fesolver.study.runner": ("RunSummary", "run_study"),
@@ -48,10 +48,12 @@ __all__ = [
     "RunSummary",
     "StudyConfig",
     "VoxelSolution",
+    "VoxelSystem",
     "__version__",
     "demo_study",
     "load_study",
     "prepare",
+    "prepare_voxels",
     "read_results",
     "run_study",
     "solve_voxels",

@@ -222,6 +222,9 @@ class _Sheet:
 
 def _draw(fields: CaseFields, planes: Sequence[CutPlane], quantity: SectionQuantity, states: list[str]) -> Figure:
     """Panels of both planes: every state, then the change where there are two; a colour bar under each group."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import MaxNLocator
+
     groups = {"state": states}
     if len(states) == 2 and quantity.kind != "modulus":
         groups["change"] = ["change"]
@@ -260,7 +263,11 @@ def _draw(fields: CaseFields, planes: Sequence[CutPlane], quantity: SectionQuant
         length = left - sheet.GAP - start
         bar = sheet.box(start + 0.08 * length, 0.72, 0.84 * length, 0.11)
         extend = _extend(fields, planes, quantity, shown, norms[what])
-        sheet.figure.colorbar(painted, cax=bar, orientation="horizontal", label=label, extend=extend)
+        scale = sheet.figure.colorbar(painted, cax=bar, orientation="horizontal", label=label, extend=extend)
+        if not isinstance(norms[what], LogNorm):
+            # A label such as -0.015 takes more than half an inch: fewer ticks on a short bar.
+            scale.locator = MaxNLocator(nbins=max(2, int(0.84 * length / 0.7)), steps=[1, 2, 5, 10])
+            scale.update_ticks()
     _legend(sheet.figure, fields)
     return sheet.figure
 

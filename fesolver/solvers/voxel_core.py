@@ -14,6 +14,7 @@ from fesolver.fem.voxel_operator import Material, VoxelOperator, slabs_for, voxe
 from fesolver.fem.voxel_runs import number_nodes
 from fesolver.solvers.solution import Progress
 from fesolver.solvers.voxel_hierarchy import Hierarchy, build_hierarchy, update_hierarchy
+from fesolver.solvers.voxel_pieces import Coarsening
 from fesolver.solvers.voxel_ties import Ties, tie_coupling
 
 __all__ = ["CoreLoads", "CoreResult", "RigidPart", "VoxelCore"]
@@ -110,6 +111,9 @@ class VoxelCore:
         Mean dilatation.
     n_threads : int
         Threads; the bits of a solution do not depend on it.
+    coarsening : {"auto", "geometric", "aggregation"}
+        Coarse spaces of the preconditioner: "auto" takes aggregation for networks of struts
+        (`solvers.voxel_pieces.is_network`). Ties always take "geometric".
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class VoxelCore:
         *,
         is_bbar: bool,
         n_threads: int,
+        coarsening: Coarsening = "auto",
     ) -> None:
         nodes, number = number_nodes(active)
         self.n_threads = n_threads
@@ -145,7 +150,7 @@ class VoxelCore:
         at, columns, matrix = self._rigid_columns(fixed)
         coupling = None if self.ties is None else tie_coupling(self.ties, self.operator, active, number, fixed.ravel())
         self.hierarchy: Hierarchy = build_hierarchy(
-            self.operator, active, number, fixed.ravel(), at, columns, matrix, coupling, n_threads
+            self.operator, active, number, fixed.ravel(), at, columns, matrix, coupling, n_threads, coarsening
         )
 
     def with_material(self, material: Material) -> VoxelCore:

@@ -1,5 +1,8 @@
 """The multigrid hierarchy of a voxel problem and its V-cycle, in float32.
 
+Solid regions have geometric coarse grids (`solvers.voxel_grids`). A network of struts has the levels of
+`solvers.voxel_pieces` and `solvers.aggregation` below the finest grid instead: far fewer iterations for more set-up.
+
 The finest space is {nodes that are free} + {free motions of the rigid bodies}. The rigid motions are carried unchanged
 to every grid, so each coarse space lies in the finest one and the Galerkin operators are exact. Chebyshev polynomials
 of the Jacobi-scaled operator smooth the nodes; the coarsest grid, rigid motions included, is solved by Cholesky.
@@ -15,6 +18,9 @@ from numpy.typing import NDArray
 from fesolver.fem.kernels import bricks, galerkin, vectors
 from fesolver.fem.threads import threads_for
 from fesolver.fem.voxel_operator import COUNTS, VoxelOperator
+from fesolver.fem.voxel_runs import number_nodes
+from fesolver.solvers.aggregation import build_levels
+from fesolver.solvers.block_levels import BlockLevels, chebyshev_weights
 from fesolver.solvers.voxel_grids import (
     CoarseCells,
     Grid,
@@ -25,6 +31,7 @@ from fesolver.solvers.voxel_grids import (
     finish_grid,
     stencil,
 )
+from fesolver.solvers.voxel_pieces import Coarsening, Pieces, assemble_pieces, find_pieces, is_network
 from fesolver.solvers.voxel_ties import Coupling, coarse_coupling
 
 __all__ = ["Hierarchy", "build_hierarchy", "update_hierarchy"]
@@ -37,6 +44,9 @@ FINEST_DEGREE = 3
 
 SMOOTHING_RATIO = 20.0
 """The smoother damps eigenvalues from largest / ratio to largest."""
+
+NETWORK_DEGREE = 2
+"""The same where the next level is that of a network."""
 
 MAX_DENSE = 900
 """Unknowns of the coarsest grid, solved densely."""
@@ -54,6 +64,13 @@ class Hierarchy:
     n_threads: int
     factor: NDArray[np.float64]
     free: NDArray[np.int64]
+    pieces: Pieces | None = None
+    blocks: BlockLevels | None = None
+
+    @property
+    def finest_degree(self) -> int:
+        """Chebyshev degree on the finest grid."""
+        return FINEST_DEGREE if self.blocks is None else NETWORK_DEGREE
 
     def cycle(self, b_rigid: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """One V-cycle from zero on the finest grid's `b`, which is spoiled: x on the nodes and on the rigid motions."""
@@ -64,14 +81,14 @@ class Hierarchy:
         from scipy.linalg import cho_solve
 
         grid = self.grids[at]
-        if at == len(self.grids) - 1:
+        if at == len(self.grids) - 1 and self.blocks is None:
             rhs = np.concatenate([grid.b[self.free].astype(np.float64), b_rigid])
             solution = cho_solve((self.factor, True), rhs, check_finite=False)
             grid.x[self.free] = solution[: len(self.free)]
             return grid.x, solution[len(self.free) :]
         n_threads = threads_for(3 * grid.nodes.count, self.n_threads)
         set_num_threads(n_threads)
-        steps = chebyshev_weights(grid.largest, DEGREE if at else FINEST_DEGREE)
+        steps = chebyshev_weights(grid.largest, DEGREE if at else self.finest_degree, SMOOTHING_RATIO)
         x, y = grid.x, grid.y
         vectors.scale_by(grid.scaling, grid.b, F32(steps[0][2]), x)
         # The first of these reads y with weight 0: the iterate before the first is zero.
@@ -80,21 +97,14 @@ class Hierarchy:
             x, y = y, x
         grid.sweep(bricks.RESIDUAL, x, grid.b, y)
         y[grid.held] = 0
-        coarse = self.grids[at + 1]
-        assert grid.fine_runs is not None
-        runs, width = grid.fine_runs, grid.fine_runs.longest
-        galerkin.restrict(
-            y, coarse.b, runs.runs, runs.planes, len(grid.nodes.planes) - 1, coarse.nodes.planes,
-            coarse.nodes.largest_plane, width, WEIGHTS,
-        )  # fmt: skip
-        coarse.b[coarse.held] = 0
+        self._restrict(at, y)
         r_rigid = b_rigid
         if len(grid.rigid_nodes):
             values = x.reshape(3, -1)[:, grid.rigid_nodes].T.astype(np.float64)
             r_rigid = b_rigid - (grid.rigid_columns * values[:, :, None]).sum(axis=(0, 1))
-        e, x_rigid = self._cycle(at + 1, r_rigid)
+        e, x_rigid = self._cycle(at + 1, r_rigid) if self.blocks is None else self.blocks.cycle(r_rigid)
         set_num_threads(n_threads)
-        galerkin.prolong_add(e, x, grid.scaling, runs.runs, runs.planes, width, WEIGHTS)
+        self._prolong(at, e, x)
         if len(grid.rigid_nodes):
             grid.b.reshape(3, -1)[:, grid.rigid_nodes] -= (grid.rigid_columns @ x_rigid).T
             grid.b[grid.held] = 0
@@ -103,20 +113,28 @@ class Hierarchy:
             x, y = y, x
         return x, x_rigid
 
+    def _restrict(self, at: int, r: NDArray[np.float32]) -> None:
+        """The next level's right-hand side."""
+        grid = self.grids[at]
+        if self.blocks is not None and self.pieces is not None:
+            self.pieces.restrict(grid.nodes, r, self.blocks.levels[0].b)
+            return
+        coarse, runs = self.grids[at + 1], grid.fine_runs
+        assert runs is not None
+        galerkin.restrict(
+            r, coarse.b, runs.runs, runs.planes, len(grid.nodes.planes) - 1, coarse.nodes.planes,
+            coarse.nodes.largest_plane, runs.longest, WEIGHTS,
+        )  # fmt: skip
+        coarse.b[coarse.held] = 0
 
-def chebyshev_weights(largest: float, degree: int) -> list[tuple[float, float, float]]:
-    """Weights (of x, of the iterate before, of the scaled residual) of each smoothing step."""
-    upper = 1.1 * largest
-    lower = upper / SMOOTHING_RATIO
-    theta, delta = 0.5 * (upper + lower), 0.5 * (upper - lower)
-    sigma = theta / delta
-    rho = 1.0 / sigma
-    steps = [(1.0, 0.0, 1.0 / theta)]
-    for _ in range(degree - 1):
-        rho_next = 1.0 / (2.0 * sigma - rho)
-        steps.append((1.0 + rho_next * rho, -rho_next * rho, 2.0 * rho_next / delta))
-        rho = rho_next
-    return steps
+    def _prolong(self, at: int, e: NDArray[np.float32], x: NDArray[np.float32]) -> None:
+        """Add what the next level found to x."""
+        grid, runs = self.grids[at], self.grids[at].fine_runs
+        if self.pieces is not None:
+            self.pieces.prolong(e, grid.scaling, x)
+            return
+        assert runs is not None
+        galerkin.prolong_add(e, x, grid.scaling, runs.runs, runs.planes, runs.longest, WEIGHTS)
 
 
 def _largest_eigenvalue(grid: Grid, steps: int = 12) -> float:
@@ -158,6 +176,7 @@ def build_hierarchy(
     rigid_matrix: NDArray[np.float64],
     coupling: Coupling | None,
     n_threads: int,
+    coarsening: Coarsening = "auto",
 ) -> Hierarchy:
     """Galerkin hierarchy of a voxel problem.
 
@@ -181,12 +200,20 @@ def build_hierarchy(
         What linear ties add to the operator.
     n_threads : int
         Threads; bits do not depend on it.
+    coarsening : {"auto", "geometric", "aggregation"}
+        What is below the finest grid; ties, and parts too many to aggregate, always take "geometric".
     """
     grid, top = finest_grid(operator, active, number, fixed, n_threads)
     grid.coupling = coupling
     finish_grid(grid)
     grid.rigid_nodes, grid.rigid_columns = rigid_nodes, rigid_columns
     grids = [grid]
+    is_open = coarsening == "aggregation" or (coarsening == "auto" and is_network(active, grid.nodes.count))
+    if is_open and coupling is None:
+        made = find_pieces(active, number, grid.nodes.count, n_threads)
+        above = _above_pieces(grid, top, made, rigid_matrix, n_threads)
+        if above is not None:
+            return above
     while 3 * grids[-1].nodes.count > MAX_DENSE and max(top.kind.shape) > 1:
         fine = grids[-1]
         coarse, next_top = coarsen(fine, top, n_threads)
@@ -201,6 +228,21 @@ def build_hierarchy(
     hierarchy = Hierarchy(grids, rigid_matrix.shape[0], n_threads, np.zeros((0, 0)), np.zeros(0, np.int64))
     _measure(hierarchy, rigid_matrix)
     return hierarchy
+
+
+def _above_pieces(
+    grid: Grid, top: Topology, made: Pieces, rigid_matrix: NDArray[np.float64], n_threads: int
+) -> Hierarchy | None:
+    """The finest grid with the levels of a network below it, or None where these do not become small."""
+    from numba import set_num_threads
+
+    set_num_threads(threads_for(3 * grid.nodes.count, n_threads))
+    grid.largest = _largest_eigenvalue(grid)
+    blocks = build_levels(*assemble_pieces(made, grid, top, rigid_matrix, n_threads), n_threads)
+    if blocks is None:
+        return None
+    nothing = np.zeros((0, 0)), np.zeros(0, np.int64)
+    return Hierarchy([grid], rigid_matrix.shape[0], n_threads, *nothing, made, blocks)
 
 
 def _measure(hierarchy: Hierarchy, rigid_matrix: NDArray[np.float64]) -> None:
@@ -289,10 +331,22 @@ def update_hierarchy(
 ) -> Hierarchy:
     """The hierarchy for other constants of the same cells: coarse cells over cells that have not changed are kept.
 
-    Parameters are those of `build_hierarchy`; `old` stays as it is.
+    Parameters are those of `build_hierarchy`; `old` stays as it is. Of a network, only the pieces are kept.
     """
     finest = old.grids[0]
     assert isinstance(finest.cells, VoxelOperator)
+    if old.pieces is not None:
+        grid = finest.copy_with(operator)
+        finish_grid(grid)
+        grid.rigid_columns = rigid_columns
+        active = old.pieces.active()
+        number = number_nodes(active)[1]
+        _, top = finest_grid(operator, active, number, grid.fixed, 1)
+        above = _above_pieces(grid, top, old.pieces, rigid_matrix, old.n_threads)
+        return above or build_hierarchy(
+            operator, active, number, grid.fixed, grid.rigid_nodes, rigid_columns, rigid_matrix, None, old.n_threads,
+            "geometric",
+        )  # fmt: skip
     width = max(max(runs.n_slots for runs in operator.cells), 1)
     changed = np.zeros((3, width), dtype=bool)
     pairs = zip(finest.cells.data[np.float64], operator.data[np.float64], operator.cells, COUNTS, strict=True)

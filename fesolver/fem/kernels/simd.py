@@ -161,3 +161,39 @@ def lane_sum(typingctx, a):
         return builder.extract_element(value, ir.Constant(index, 0))
 
     return a.dtype(a), codegen
+
+
+@intrinsic
+def spread_three(typingctx, a):
+    """Lanes 0, 0, 0, 1, 1, 1, 2, 2: what meets the first eight entries of a 3 x 3 matrix stored by columns."""
+
+    def codegen(context, builder, sig, args):
+        index = ir.IntType(32)
+        mask = ir.Constant(ir.VectorType(index, LANES), [ir.Constant(index, lane // 3) for lane in range(LANES)])
+        return builder.shuffle_vector(args[0], args[0], mask)
+
+    return a(a), codegen
+
+
+@intrinsic
+def repeat_three(typingctx, a):
+    """Lanes 0, 1, 2, 0, 1, 2, 0, 1: what meets the first eight entries of a 3 x 3 matrix from the left."""
+
+    def codegen(context, builder, sig, args):
+        index = ir.IntType(32)
+        mask = ir.Constant(ir.VectorType(index, LANES), [ir.Constant(index, lane % 3) for lane in range(LANES)])
+        return builder.shuffle_vector(args[0], args[0], mask)
+
+    return a(a), codegen
+
+
+@intrinsic
+def widen(typingctx, a):
+    """The same numbers in float64."""
+
+    def codegen(context, builder, sig, args):
+        if sig.args[0].dtype == types.float64:
+            return args[0]
+        return builder.fpext(args[0], ir.VectorType(ir.DoubleType(), LANES))
+
+    return Vector(types.float64)(a), codegen

@@ -149,7 +149,7 @@ def _plot_blocks(left: Axes, right: Axes, blocks: list[Record]) -> None:
                 x, y = [entry["n_dof"] for entry in entries], [entry[key] for entry in entries]
                 panel.plot(x, y, "o-" if code == "ours" else "s--", color=COLOURS[colour], label=f"{name}, {kind}")
         panel.set(title="blocks held at both ends", xlabel="unknowns", ylabel=label, xscale="log")
-        panel.margins(x=0.08)
+        panel.margins(x=0.08, y=0.1)
     right.axhline(120.0, color=COLOURS["outline"], linestyle=":", linewidth=1.0, label="aim: 120")
     left.set_ylim(0, None)
     right.set_ylim(0, None)

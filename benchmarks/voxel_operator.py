@@ -252,7 +252,8 @@ def plot(cases: list[Record]) -> Figure:
                 )  # fmt: skip
                 axes.annotate(
                     f"{100.0 * case['share'][n]:.0f} %", (x, rate / 1e6), (0, 2),
-                    textcoords="offset points", ha="center", fontsize=8,
+                    textcoords="offset points", ha="center", fontsize=8, zorder=5,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
                 )  # fmt: skip
             for name, colour, style in (("stream", "cement", "-"), ("arithmetic", "disc", "--")):
                 axes.hlines(

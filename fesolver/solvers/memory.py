@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["solver_memory_mb"]
+from fesolver.errors import InputError
+
+__all__ = ["available_mb", "check_solver_memory", "solver_memory_mb"]
+
+
+def available_mb() -> float | None:
+    """Memory that can still be taken on this machine, MB; None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) / 1024.0
+    except OSError:
+        pass
+    return None
 
 
 def solver_memory_mb(
@@ -47,3 +61,23 @@ def solver_memory_mb(
     rigid = 2 * 8 * n_rigid * 3 * n_points ** (2 / 3)
     levels = 164 * unknowns if is_network else 0
     return float(vectors + cells + rigid + levels + 17 * box) / 1e6
+
+
+def check_solver_memory(
+    n_cells: int, n_points: int, shape: tuple[int, int, int], *, n_rigid: int = 0, is_network: bool = False
+) -> None:
+    """Refuse a voxel model whose solver will not fit into memory; parameters as in `solver_memory_mb`.
+
+    Raises
+    ------
+    InputError
+        With what is needed and what there is.
+    """
+    needed = solver_memory_mb(n_cells, n_points, shape, n_rigid=n_rigid, is_network=is_network)
+    have = available_mb()
+    if have is not None and needed > have:
+        raise InputError(
+            f"{n_cells:,} cells with {3 * n_points:,} unknowns need about {needed:,.0f} MB of memory; "
+            f"{have:,.0f} MB are available",
+            fix="use larger voxels, or cut away what is not needed",
+        )

@@ -18,9 +18,11 @@ from fesolver.fem.supports import check_grid_supports
 from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.fem.voxel_operator import Material
 from fesolver.fem.voxel_runs import number_nodes
+from fesolver.solvers.memory import check_solver_memory
 from fesolver.solvers.prepare import thread_count
 from fesolver.solvers.solution import Progress
 from fesolver.solvers.voxel_core import CoreLoads, RigidPart, VoxelCore
+from fesolver.solvers.voxel_pieces import is_network
 from fesolver.solvers.voxel_solution import VoxelSolution
 
 __all__ = ["Fixed", "Pad", "VoxelSolution", "VoxelSystem", "prepare_voxels", "solve_voxels"]
@@ -275,6 +277,10 @@ def prepare_voxels(
     grid = tuple(n + 1 for n in E.shape)
     given = _prescribed(fixed, places, grid)
     rigid = _rigid(pads, places, grid, spacing)
+    check_solver_memory(
+        len(nu), len(places), (E.shape[0], E.shape[1], E.shape[2]), n_rigid=sum(len(body.free) for body, _ in rigid),
+        is_network=is_network(active, len(places)),
+    )  # fmt: skip
     _check_held(E.shape, active, spacing, places, given, rigid)
     return VoxelSystem(
         active, _isotropic(box[active], nu), nu, spacing, places, given, rigid,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fesolver.errors import InputError
 from fesolver.meshing.spine_mesh import SpineMesh
-from fesolver.solvers.memory import solver_memory_mb
+from fesolver.solvers.memory import available_mb, solver_memory_mb
 
-__all__ = ["available_mb", "check_memory", "expected_memory_mb"]
+__all__ = ["check_memory", "expected_memory_mb"]
 
 BASE_MB = 510.0
 """Python, the libraries and their compiled kernels."""
@@ -28,18 +28,6 @@ def expected_memory_mb(mesh: SpineMesh) -> float:
     if mesh.lattice is not None:
         expected += solver_memory_mb(len(mesh.cells), len(mesh.points), mesh.lattice.shape)
     return expected
-
-
-def available_mb() -> float | None:
-    """Memory that can still be taken on this machine, MB; None where the system does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) / 1024.0
-    except OSError:
-        pass
-    return None
 
 
 def check_memory(mesh: SpineMesh) -> None:

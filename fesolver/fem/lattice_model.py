@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.fem.hooke import lame_parameters
-from fesolver.fem.problem import Elasticity, Lattice, Problem
+from fesolver.fem.problem import Elasticity, Problem
 from fesolver.fem.voxel_operator import Material
 from fesolver.fem.voxel_runs import number_nodes
 
-__all__ = ["LatticeModel", "lattice_material", "lattice_model"]
+__all__ = ["LatticeModel", "is_on_lattice", "lattice_material", "lattice_model"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LatticeModel:
 def lattice_model(problem: Problem) -> LatticeModel | None:
     """The problem on its lattice; None if it has none, or does not lie on it."""
     lattice = problem.lattice
-    if lattice is None or not _is_placed(problem, lattice):
+    if lattice is None or not is_on_lattice(problem):
         return None
     box = np.full(lattice.shape[::-1], -1, dtype=np.int64)
     i, j, k = lattice.cell_index.T
@@ -63,11 +63,14 @@ def lattice_material(elasticity: Elasticity, cells: NDArray[np.int64]) -> Materi
     return Material(lam[cells], mu[cells], at, elasticity.general_matrices[row[at]])
 
 
-def _is_placed(problem: Problem, lattice: Lattice) -> bool:
-    """Whether points and cells are where the lattice says, to a millionth of its spacing."""
+def is_on_lattice(problem: Problem) -> bool:
+    """Whether there is a lattice, and points and cells are where it says, to a millionth of its spacing."""
     from fesolver.fem.kernels.lattice import CHECKED, count_misplaced
 
-    if lattice.point_index.shape != problem.points.shape or len(lattice.cell_index) != len(problem.cells):
+    lattice = problem.lattice
+    if lattice is None or lattice.point_index.shape != problem.points.shape:
+        return False
+    if len(lattice.cell_index) != len(problem.cells):
         return False
     misplaced = np.zeros((2, -(-max(len(problem.points), len(problem.cells)) // CHECKED)), dtype=np.int64)
     count_misplaced(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.fem.kernels.moments import COUNT, EXPONENTS
-from fesolver.fem.voxel_operator import strain_modes
+from fesolver.fem.voxel_operator import strain_modes, strain_slopes
 
 __all__ = ["child_interpolation", "first_weights", "moment_constants", "moment_shifts", "moment_units"]
 
@@ -86,6 +86,5 @@ def moment_units(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
 def moment_constants(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Constants (12,) that `fem.kernels.moments` takes, for the edges of a coarse cell, mm."""
     h = np.asarray(spacing, dtype=np.float64)
-    normal = 0.25 / h**2
-    shear = [(0.25 / (h[a] * h[b])) ** 2 for a, b in ((1, 2), (0, 2), (0, 1))]
-    return np.concatenate([normal, 2.0 * normal**2, shear, h])
+    slopes = strain_slopes(h)
+    return np.concatenate([slopes[:3], 2.0 * slopes[:3] ** 2, slopes[3:] ** 2, h])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fesolver.fem.problem import Lattice, Problem
 from fesolver.fem.voxel_mesh import VTK_CORNERS
 
-__all__ = ["GridParts", "MeshParts", "Parts", "face_connected_parts", "is_on_lattice", "lattice_cells"]
+__all__ = ["GridParts", "MeshParts", "Parts", "face_connected_parts", "lattice_cells"]
 
 _FACES = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
 
@@ -18,19 +18,6 @@ def lattice_cells(lattice: Lattice) -> NDArray[np.bool_]:
     active = np.zeros(lattice.shape, dtype=bool)
     active[tuple(lattice.cell_index.T)] = True
     return active
-
-
-def is_on_lattice(problem: Problem) -> bool:
-    """The mesh has a lattice, and its points lie there: a solver for any hexahedra takes points that were moved."""
-    lattice, points = problem.lattice, problem.points
-    if lattice is None or lattice.point_index.shape != points.shape:
-        return False
-    tolerance = 1e-6 * float(np.min(lattice.spacing))
-    return all(
-        float(np.abs(lattice.origin[a] + lattice.point_index[:, a] * lattice.spacing[a] - points[:, a]).max())
-        <= tolerance
-        for a in range(3)
-    )
 
 
 def face_connected_parts(problem: Problem) -> tuple[NDArray[np.int64], int]:

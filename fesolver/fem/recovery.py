@@ -128,9 +128,9 @@ def voxel_fields(operator: VoxelOperator, u: NDArray[np.float64], rows: NDArray[
 
 def _mean_scales(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Factors (14,) of strains, stresses and energies for `fem.kernels.recovery.cell_means`."""
-    h = np.asarray(spacing, dtype=np.float64)
-    volume = float(np.prod(h))
-    slopes = 0.25 / np.array([h[0] ** 2, h[1] ** 2, h[2] ** 2, h[1] * h[2], h[0] * h[2], h[0] * h[1]])
+    from fesolver.fem.voxel_operator import strain_slopes
+
+    volume, slopes = float(np.prod(spacing)), strain_slopes(spacing)
     return np.concatenate([slopes, 1.0 / (volume * slopes), [0.5, 0.5 / volume]])
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.parts import GridParts, MeshParts, Parts, face_connected_parts, is_on_lattice, lattice_cells
+from fesolver.fem.lattice_model import is_on_lattice
+from fesolver.fem.parts import GridParts, MeshParts, Parts, face_connected_parts, lattice_cells
 from fesolver.fem.problem import Problem
 from fesolver.fem.rigid_motions import MotionEquations, free_motions, participation
 from fesolver.fem.voxel_mesh import corner_points

@@ -20,6 +20,7 @@ __all__ = [
     "cell_kinds",
     "slabs_for",
     "strain_modes",
+    "strain_slopes",
     "unit_matrices",
     "voxel_operator",
 ]
@@ -84,9 +85,9 @@ def brick_constants(spacing: NDArray[np.float64], *, is_bbar: bool) -> NDArray[n
     h = np.asarray(spacing, dtype=np.float64)
     w1 = float(np.prod(h))
     w2, w3 = w1 / 3.0, w1 / 9.0
-    lx, ly, lz = 0.25 / h**2
-    yz, xz, xy = (0.25 / (h[a] * h[b]) for a, b in ((1, 2), (0, 2), (0, 1)))
-    yz, xz, xy = yz**2, xz**2, xy**2
+    slopes = strain_slopes(h)
+    lx, ly, lz = slopes[:3]
+    yz, xz, xy = slopes[3:] ** 2
     dilatation = (0.0, -2.0 / 3.0 * w2) if is_bbar else (w2, 0.0)
     return np.array([
         lx, ly, lz, w1, 2 * w1 * lx**2, 2 * w1 * ly**2, 2 * w1 * lz**2, w1 * yz, w1 * xz, w1 * xy,
@@ -98,11 +99,16 @@ def brick_constants(spacing: NDArray[np.float64], *, is_bbar: bool) -> NDArray[n
     ])  # fmt: skip
 
 
+def strain_slopes(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Strains (6,), 1/mm2, per unit sum of coefficients of displacements (mm) times edges (mm), in Voigt order."""
+    h = np.asarray(spacing, dtype=np.float64)
+    return np.asarray(0.25 / np.array([h[0] ** 2, h[1] ** 2, h[2] ** 2, h[1] * h[2], h[0] * h[2], h[0] * h[1]]))
+
+
 def _scaled(matrices: NDArray[np.float64], spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Elasticity matrices that act on plain sums of coefficients: volume and edge lengths included."""
-    h = np.asarray(spacing, dtype=np.float64)
-    scale = 0.25 / np.array([h[0] ** 2, h[1] ** 2, h[2] ** 2, h[1] * h[2], h[0] * h[2], h[0] * h[1]])
-    return np.asarray(matrices * scale[:, None] * scale * np.prod(h))
+    scale = strain_slopes(spacing)
+    return np.asarray(matrices * scale[:, None] * scale * np.prod(spacing))
 
 
 def _constants(
@@ -132,8 +138,7 @@ def unit_matrices(kind: int, spacing: NDArray[np.float64], *, is_bbar: bool) -> 
         if is_bbar:
             B[1:] = _PROJECTION @ B[1:]
         return np.stack([np.einsum("m,mac,ab,mbd->cd", weights, B, D, B) for D in (lam, mu)])
-    h = np.asarray(spacing, dtype=np.float64)
-    scale = 0.25 / np.array([h[0] ** 2, h[1] ** 2, h[2] ** 2, h[1] * h[2], h[0] * h[2], h[0] * h[1]])
+    scale = strain_slopes(spacing)
     plain = B / scale[:, None]
     units = []
     for q in range(COUNTS[kind]):

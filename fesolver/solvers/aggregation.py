@@ -20,6 +20,7 @@ from fesolver.fem.kernels import aggregation as kernels
 from fesolver.fem.kernels import block_product, block_sparse
 from fesolver.fem.threads import threads_for
 from fesolver.solvers.block_levels import PADDING, BlockLevel, BlockLevels, Blocks, largest_eigenvalue, none
+from fesolver.solvers.cycle_parts import factorise
 
 __all__ = ["build_levels"]
 
@@ -34,9 +35,6 @@ MAX_DENSE = 1500
 
 TOO_DENSE = 4000
 """Unknowns that are too many for that."""
-
-SHIFT = 1e-8
-"""Part of the diagonal added to the last level."""
 
 F32 = np.float32
 
@@ -156,8 +154,6 @@ def _galerkin(full: Blocks, level: BlockLevel, t_starts: NDArray[np.int64], t_ro
 
 def _factorise(level: BlockLevel, full: Blocks) -> NDArray[np.float64]:
     """Cholesky factor of the last level with the rigid motions."""
-    from scipy.linalg import cho_factor
-
     n, r = level.count, len(level.rigid_matrix)
     dense = np.zeros((n + r, n + r))
     block_sparse.to_dense(full.m, full.starts, full.columns, full.values, dense)
@@ -168,8 +164,8 @@ def _factorise(level: BlockLevel, full: Blocks) -> NDArray[np.float64]:
         dense[n:, :n] = dense[:n, n:].T
         dense[n:, n:] = level.rigid_matrix
     dense = 0.5 * (dense + dense.T)
+    # A function that nothing is left of has a zero row: the factor must pass over it.
     diagonal = dense.diagonal().copy()
-    # Functions of small aggregates may coincide: the shift keeps the factor finite and only slows those modes.
     floor = 1e-13 * float(diagonal.max(initial=0.0)) or 1.0
-    dense[np.arange(n + r), np.arange(n + r)] = np.where(diagonal > floor, diagonal * (1.0 + SHIFT), 1.0)
-    return cho_factor(dense, lower=True, check_finite=False)[0]
+    np.fill_diagonal(dense, np.where(diagonal > floor, diagonal, 1.0))
+    return factorise(dense)

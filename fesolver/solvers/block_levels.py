@@ -11,34 +11,17 @@ from numpy.typing import NDArray
 
 from fesolver.fem.kernels import block_sparse, vectors
 from fesolver.fem.threads import threads_for
+from fesolver.solvers.cycle_parts import chebyshev_weights
 
-__all__ = ["PADDING", "BlockLevel", "BlockLevels", "Blocks", "chebyshev_weights", "largest_eigenvalue", "none"]
+__all__ = ["PADDING", "BlockLevel", "BlockLevels", "Blocks", "largest_eigenvalue", "none"]
 
 DEGREES = (2, 3)
 """Chebyshev degree per smoothing, by level; the last one on all levels below."""
-
-SMOOTHING_RATIO = 20.0
-"""The smoother damps eigenvalues from largest / ratio to largest."""
 
 PADDING = 32
 """Entries that kernels may read past the end."""
 
 F32 = np.float32
-
-
-def chebyshev_weights(largest: float, degree: int, ratio: float) -> list[tuple[float, float, float]]:
-    """Weights (of x, of the iterate before, of the scaled residual) of each smoothing step."""
-    upper = 1.1 * largest
-    lower = upper / ratio
-    theta, delta = 0.5 * (upper + lower), 0.5 * (upper - lower)
-    sigma = theta / delta
-    rho = 1.0 / sigma
-    steps = [(1.0, 0.0, 1.0 / theta)]
-    for _ in range(degree - 1):
-        rho_next = 1.0 / (2.0 * sigma - rho)
-        steps.append((1.0 + rho_next * rho, -rho_next * rho, 2.0 * rho_next / delta))
-        rho = rho_next
-    return steps
 
 
 @dataclass(frozen=True)
@@ -200,7 +183,7 @@ class BlockLevels:
             return level.x, solution[n:]
         n_threads = threads_for(level.count, self.n_threads)
         set_num_threads(n_threads)
-        steps = chebyshev_weights(level.largest, DEGREES[min(at, len(DEGREES) - 1)], SMOOTHING_RATIO)
+        steps = chebyshev_weights(level.largest, DEGREES[min(at, len(DEGREES) - 1)])
         x, y = level.smooth(steps, level.x, level.y, is_zero=True)
         level.sweep(block_sparse.RESIDUAL, x, y)
         below = self.levels[at + 1]

@@ -20,7 +20,8 @@ from fesolver.fem.threads import threads_for
 from fesolver.fem.voxel_operator import COUNTS, VoxelOperator
 from fesolver.fem.voxel_runs import number_nodes
 from fesolver.solvers.aggregation import build_levels
-from fesolver.solvers.block_levels import BlockLevels, chebyshev_weights
+from fesolver.solvers.block_levels import BlockLevels
+from fesolver.solvers.cycle_parts import chebyshev_weights, factorise
 from fesolver.solvers.voxel_grids import (
     CoarseCells,
     Grid,
@@ -42,9 +43,6 @@ DEGREE = 3
 FINEST_DEGREE = 3
 """The same on the finest grid."""
 
-SMOOTHING_RATIO = 20.0
-"""The smoother damps eigenvalues from largest / ratio to largest."""
-
 NETWORK_DEGREE = 2
 """The same where the next level is that of a network."""
 
@@ -60,12 +58,16 @@ class Hierarchy:
     """Grids from fine to coarse, the coarsest factorised."""
 
     grids: list[Grid]
-    n_rigid: int
     n_threads: int
     factor: NDArray[np.float64]
     free: NDArray[np.int64]
     pieces: Pieces | None = None
     blocks: BlockLevels | None = None
+
+    @property
+    def n_rigid(self) -> int:
+        """Free motions of rigid bodies."""
+        return int(self.grids[0].rigid_columns.shape[2])
 
     @property
     def finest_degree(self) -> int:
@@ -88,7 +90,7 @@ class Hierarchy:
             return grid.x, solution[len(self.free) :]
         n_threads = threads_for(3 * grid.nodes.count, self.n_threads)
         set_num_threads(n_threads)
-        steps = chebyshev_weights(grid.largest, DEGREE if at else self.finest_degree, SMOOTHING_RATIO)
+        steps = chebyshev_weights(grid.largest, DEGREE if at else self.finest_degree)
         x, y = grid.x, grid.y
         vectors.scale_by(grid.scaling, grid.b, F32(steps[0][2]), x)
         # The first of these reads y with weight 0: the iterate before the first is zero.
@@ -225,7 +227,7 @@ def build_hierarchy(
         _carry_rigid(fine, coarse)
         grids.append(coarse)
         top = next_top
-    hierarchy = Hierarchy(grids, rigid_matrix.shape[0], n_threads, np.zeros((0, 0)), np.zeros(0, np.int64))
+    hierarchy = Hierarchy(grids, n_threads, np.zeros((0, 0)), np.zeros(0, np.int64))
     _measure(hierarchy, rigid_matrix)
     return hierarchy
 
@@ -242,7 +244,7 @@ def _above_pieces(
     if blocks is None:
         return None
     nothing = np.zeros((0, 0)), np.zeros(0, np.int64)
-    return Hierarchy([grid], rigid_matrix.shape[0], n_threads, *nothing, made, blocks)
+    return Hierarchy([grid], n_threads, *nothing, made, blocks)
 
 
 def _measure(hierarchy: Hierarchy, rigid_matrix: NDArray[np.float64]) -> None:
@@ -301,26 +303,7 @@ def _factorise(grid: Grid, rigid_matrix: NDArray[np.float64]) -> tuple[NDArray[n
         dense[n:, :n] = coupling.reshape(m, -1)[:, free]
         dense[:n, n:] = dense[n:, :n].T
         dense[n:, n:] = rigid_matrix
-    return _cholesky(0.5 * (dense + dense.T)), free
-
-
-def _cholesky(dense: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lower factor of a matrix that is positive but for round-off, its diagonal raised as little as it takes.
-
-    Coarse functions may coincide on thin parts, and float32 leaves such a matrix slightly indefinite. The shift only
-    slows these modes.
-    """
-    from scipy.linalg import LinAlgError, cho_factor
-
-    diagonal = np.diag(dense).copy()
-    for shift in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2):
-        np.fill_diagonal(dense, diagonal * (1.0 + shift))
-        try:
-            return np.asarray(cho_factor(dense, lower=True, check_finite=False)[0])
-        except LinAlgError:
-            continue
-    # Constants that are not numbers are found by the residual; a diagonal factor leaves that to it.
-    return np.diag(np.sqrt(np.abs(diagonal)))
+    return factorise(0.5 * (dense + dense.T)), free
 
 
 def update_hierarchy(
@@ -365,6 +348,6 @@ def update_hierarchy(
         finish_grid(fresh)
         _carry_rigid(fine, fresh)
         grids.append(fresh)
-    hierarchy = Hierarchy(grids, old.n_rigid, old.n_threads, old.factor, old.free)
+    hierarchy = Hierarchy(grids, old.n_threads, old.factor, old.free)
     _measure(hierarchy, rigid_matrix)
     return hierarchy

@@ -95,7 +95,7 @@ class VoxelSystem:
         is_bbar: bool,
         threads: int,
     ) -> None:
-        self._active, self._material, self._poisson = active, material, poisson
+        self._active, self._poisson = active, poisson
         self._places, self._given, self._rigid = places, given, rigid
         self._threads = threads
         parts = tuple(RigidPart(body.body.points, body.matrix) for body, _ in rigid)
@@ -104,11 +104,6 @@ class VoxelSystem:
             self._core = VoxelCore(
                 active, material, spacing, 3 * nodes + components, parts, is_bbar=is_bbar, n_threads=threads
             )
-
-    @property
-    def n_unknowns(self) -> int:
-        """Displacement components of the material's points."""
-        return int(self._given.size)
 
     def with_young(self, young_mpa: ArrayLike) -> VoxelSystem:
         """The same voxels, Poisson's ratios and supports with other moduli; only what they change is made anew.
@@ -123,9 +118,9 @@ class VoxelSystem:
         if box.shape != self._active.shape or not np.array_equal(box > 0, self._active):
             raise InputError("other voxels hold material than before", fix="use prepare_voxels")
         other = copy.copy(self)
-        other._material = _isotropic(box[self._active], self._poisson)
+        material = _isotropic(box[self._active], self._poisson)
         with kernel_threads(threads_for(self._given.size, self._threads)):
-            other._core = self._core.with_material(other._material)
+            other._core = self._core.with_material(material)
         return other
 
     def solve(

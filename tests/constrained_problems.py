@@ -7,7 +7,7 @@ from lattices import FREE, TILT, all_dofs, box_mesh, on_plane, pads, uniform, va
 
 from fesolver.fem.problem import Loads, Problem, RigidBody, RigidLoad
 
-METHODS = ["direct", "amg", "voxel-multigrid"]
+METHODS = ["direct", "amg", "pyamg", "voxel-multigrid"]
 
 
 def mixed_problem(integration: str = "b-bar") -> tuple[Problem, Loads]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
+from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.problem import Loads, Problem, RigidBody, RigidLoad
 
 __all__ = [
@@ -105,6 +106,7 @@ def check_loads(problem: Problem, loads: Loads) -> None:
     arrays: Mapping[str, tuple[NDArray[np.float64] | None, tuple[int, ...]]] = {
         "nodal_force": (loads.nodal_force, problem.points.shape),
         "prescribed": (loads.prescribed, problem.prescribed_dofs.shape),
+        "initial_strain": (loads.initial_strain, (len(problem.cells), 6)),
     }
     for name, (values, shape) in arrays.items():
         if values is not None and (values.shape != shape or not np.all(np.isfinite(values))):
@@ -129,13 +131,17 @@ def check_problem(problem: Problem) -> None:
     ------
     InputError
         On a modulus that is not positive or not finite, a matrix that is not positive definite, a point in two
-        constraints, or a part of the mesh that the supports do not hold.
+        constraints, members or cavities that do not hold up, or a part of the mesh that the supports do not hold.
     """
+    from fesolver.fem.cavity import check_cavities
+    from fesolver.fem.members import check_members
     from fesolver.fem.supports import check_supports
 
     _check_mesh(problem)
     check_elasticity(problem)
     _check_constraints(problem)
+    check_members(problem)
+    check_cavities(problem)
     check_supports(problem)
 
 
@@ -146,8 +152,13 @@ def _check_mesh(problem: Problem) -> None:
         raise InputError("the mesh has no cells")
     if problem.points.shape != (n_points, 3) or not np.all(np.isfinite(problem.points)):
         raise InputError(f"points must be finite and of shape (n_points, 3), got {problem.points.shape}")
-    if problem.cells.ndim != 2 or problem.cells.shape[1] != 8:
-        raise InputError(f"cells must be hexahedra of shape (n_cells, 8), got {problem.cells.shape}")
+    if problem.element not in ELEMENTS:
+        raise InputError(f"unknown element {problem.element!r}", fix=f"use one of {list(ELEMENTS)}")
+    element = ELEMENTS[problem.element]
+    if problem.cells.ndim != 2 or problem.cells.shape[1] != element.n_nodes:
+        raise InputError(
+            f"cells of {element.name} must have shape (n_cells, {element.n_nodes}), got {problem.cells.shape}"
+        )
     low, high = problem.cells.min(), problem.cells.max()
     if low < 0 or high >= n_points:
         raise InputError(f"cells name points {low} to {high}, there are {n_points}")

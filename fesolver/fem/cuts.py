@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.problem import Problem
+from fesolver.fem.cavity import volume_gradient
+from fesolver.fem.elements import FACET_OF_SIZE
+from fesolver.fem.facets import OuterFacets, outer_facets
+from fesolver.fem.members import member_forces
+from fesolver.fem.problem import FluidCavity, Problem
 from fesolver.fem.recovery import cell_nodal_forces
 
-__all__ = ["CutForces", "cut_forces"]
+__all__ = ["CutForces", "cut_forces", "wall_cells"]
+
+_NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,13 @@ class CutForces:
 
 
 def cut_forces(
-    problem: Problem, u: NDArray[np.float64], below: NDArray[np.bool_], *, about: ArrayLike = (0.0, 0.0, 0.0)
+    problem: Problem,
+    u: NDArray[np.float64],
+    below: NDArray[np.bool_],
+    *,
+    about: ArrayLike = (0.0, 0.0, 0.0),
+    initial_strain: NDArray[np.float64] | None = None,
+    pressures: Mapping[str, float] = _NOTHING,
 ) -> CutForces:
     """Force and moment through the interface between two sets of cells.
 
@@ -55,6 +69,10 @@ def cut_forces(
         The cells on the lower side; the cut is where they share points with the others.
     about : (3,) array_like
         Point for the moment, mm.
+    initial_strain : (n_cells, 6) ndarray, optional
+        As in `Loads.initial_strain`.
+    pressures : mapping of str to float, optional
+        Pressure of each fluid cavity, MPa, as in `Solution.cavity_pressure`.
 
     Returns
     -------
@@ -64,6 +82,11 @@ def cut_forces(
     ------
     InputError
         If the two sets share no point.
+
+    Notes
+    -----
+    Trusses and springs pass their force where one end belongs to cells below and the other to cells above, or to
+    neither; a point that both share counts as above. A fluid passes its pressure on the wall of the cells below.
     """
     n_points = len(problem.points)
     is_above = np.zeros(n_points, dtype=bool)
@@ -71,13 +94,69 @@ def cut_forces(
     cells = np.flatnonzero(below & is_above[problem.cells].any(axis=1))
     if not len(cells):
         raise InputError("the cut separates nothing: the cells below share no point with the cells above")
-    nodal = cell_nodal_forces(problem, u, cells) * is_above[problem.cells[cells]][:, :, None]
+    nodal = cell_nodal_forces(problem, u, cells, initial_strain) * is_above[problem.cells[cells]][:, :, None]
     centre = np.asarray(about, dtype=np.float64)
     arms = problem.points[problem.cells[cells]] - centre
+    other = _member_force(problem, u, below, is_above) + _fluid_force(problem, below, pressures)
     return CutForces(
         cells=cells,
         forces=nodal.sum(axis=1),
-        force=nodal.sum(axis=(0, 1)),
-        moment=np.cross(arms, nodal).sum(axis=(0, 1)),
+        force=nodal.sum(axis=(0, 1)) + other.sum(axis=0),
+        moment=np.cross(arms, nodal).sum(axis=(0, 1)) + np.cross(problem.points - centre, other).sum(axis=0),
         about=centre,
     )
+
+
+def _member_force(
+    problem: Problem, u: NDArray[np.float64], below: NDArray[np.bool_], is_above: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Nodal forces (n_points, 3), N, of the members across a cut on the points below it."""
+    out = np.zeros_like(u)
+    is_below = np.zeros(len(u), dtype=bool)
+    is_below[problem.cells[below].ravel()] = True
+    is_below &= ~is_above
+    for members in problem.members:
+        force = member_forces(members, u)
+        first, second = members.ends.T
+        on_first, on_second = is_below[first], (second >= 0) & is_below[second]
+        np.add.at(out, first[on_first & ~on_second], -force[on_first & ~on_second])
+        np.add.at(out, second[on_second & ~on_first], force[on_second & ~on_first])
+    return out
+
+
+def wall_cells(problem: Problem, cavity: FluidCavity) -> NDArray[np.int64]:
+    """The cell behind each facet of a cavity's wall, (m,).
+
+    Raises
+    ------
+    InputError
+        If a facet is no face of a cell, or lies between two.
+    """
+    is_wall = np.zeros(len(problem.points), dtype=bool)
+    is_wall[cavity.facets.ravel()] = True
+    near = np.flatnonzero(is_wall[problem.cells].any(axis=1))
+    kind = FACET_OF_SIZE[cavity.facets.shape[1]]
+    outer = outer_facets(problem.cells[near], problem.element).get(kind, OuterFacets(cavity.facets[:0], near[:0]))
+    both = np.sort(np.concatenate([outer.facets, cavity.facets]), axis=1)
+    number = np.unique(both, axis=0, return_inverse=True)[1].ravel()
+    owner = np.full(number.max() + 1, -1)
+    owner[number[: len(outer.facets)]] = near[outer.cells]
+    found = owner[number[len(outer.facets) :]]
+    if np.any(found < 0):
+        at = problem.points[cavity.facets[np.argmin(found)]].mean(axis=0)
+        raise InputError(
+            f"{int(np.sum(found < 0))} facets of the wall of cavity {cavity.name!r} are no outer faces of cells",
+            where="({:.1f}, {:.1f}, {:.1f}) mm".format(*at),
+            fix="take the wall's facets from faces of the cells around it",
+        )
+    return np.asarray(found)
+
+
+def _fluid_force(problem: Problem, below: NDArray[np.bool_], pressures: Mapping[str, float]) -> NDArray[np.float64]:
+    """Nodal forces (n_points, 3), N, of fluids on the walls of the cells below a cut."""
+    out = np.zeros_like(problem.points)
+    for cavity in problem.cavities:
+        wall = cavity.facets[below[wall_cells(problem, cavity)]]
+        if 0 < len(wall) < len(cavity.facets):  # a whole wall balances itself
+            out += pressures.get(cavity.name, 0.0) * volume_gradient(problem.points, wall)
+    return out

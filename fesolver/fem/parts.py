@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.problem import Lattice, Problem
 from fesolver.fem.voxel_mesh import VTK_CORNERS
 
 __all__ = ["GridParts", "MeshParts", "Parts", "face_connected_parts", "lattice_cells"]
-
-_FACES = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
 
 
 def lattice_cells(lattice: Lattice) -> NDArray[np.bool_]:
@@ -32,14 +31,24 @@ def face_connected_parts(problem: Problem) -> tuple[NDArray[np.int64], int]:
     from scipy.sparse.csgraph import connected_components
 
     n_cells, n_points = len(problem.cells), len(problem.points)
-    faces = np.sort(problem.cells[:, _FACES].reshape(-1, 4), axis=1)
-    low, high = faces[:, 0] * n_points + faces[:, 1], faces[:, 2] * n_points + faces[:, 3]
+    faces, n_faces = _cell_faces(problem)
+    low, high = faces[:, 0] * n_points + faces[:, 1], faces[:, 2] * (n_points + 1) + faces[:, 3]
     order = np.lexsort((high, low))
     is_pair = (np.diff(low[order]) == 0) & (np.diff(high[order]) == 0)
-    first, second = order[:-1][is_pair] // 6, order[1:][is_pair] // 6
+    first, second = order[:-1][is_pair] // n_faces, order[1:][is_pair] // n_faces
     graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(n_cells, n_cells))
     n_parts, parts = connected_components(graph, directed=False)
     return parts.astype(np.int64), int(n_parts)
+
+
+def _cell_faces(problem: Problem) -> tuple[NDArray[np.int64], int]:
+    """Corners of every face of every cell, ascending, a triangle's fourth one past all points; and faces per cell."""
+    element, n_points = ELEMENTS[problem.element], len(problem.points)
+    corners = [face[: len(face) // element.order] for face in element.faces]
+    places = np.array([[*face, *[element.n_corners] * (4 - len(face))] for face in corners])
+    none = np.full((len(problem.cells), 1), n_points)
+    cells = np.hstack([problem.cells[:, : element.n_corners], none])
+    return np.sort(cells[:, places].reshape(-1, 4), axis=1), len(corners)
 
 
 def _label_grid(active: NDArray[np.bool_]) -> tuple[NDArray[np.integer], int]:

@@ -9,7 +9,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Elasticity", "Lattice", "LinearTie", "Loads", "Problem", "RigidBody", "RigidLoad"]
+__all__ = [
+    "Elasticity",
+    "ElementName",
+    "FluidCavity",
+    "Lattice",
+    "LinearTie",
+    "Loads",
+    "Members",
+    "Problem",
+    "RigidBody",
+    "RigidLoad",
+]
+
+ElementName = Literal["hex8", "hex20", "tet4", "tet10", "wedge6", "wedge15"]
+"""Solid elements; their nodes in VTK order."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,45 @@ class LinearTie:
 
 
 @dataclass(frozen=True)
+class Members:
+    """Trusses or springs between pairs of points.
+
+    Parameters
+    ----------
+    name : str
+        Name their forces are reported under.
+    ends : (k, 2) ndarray of int64
+        Point ids; the second may be -1, which is fixed ground.
+    stiffness : (k, 3, 3) ndarray
+        N/mm, symmetric and positive semidefinite: the force on the second end is stiffness @ (u[first] - u[second]).
+    """
+
+    name: str
+    ends: NDArray[np.int64]
+    stiffness: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FluidCavity:
+    """A closed cavity filled with a fluid that is weightless and has one pressure, an unknown.
+
+    Parameters
+    ----------
+    name : str
+        Name its pressure is reported under.
+    facets : (m, 3, 4, 6 or 8) ndarray of int64
+        Its whole closed wall: point ids of facets of one kind, counter-clockwise seen from the solid, so that normals
+        point out of the cavity.
+    bulk_modulus : float
+        MPa, positive; infinity keeps the volume.
+    """
+
+    name: str
+    facets: NDArray[np.int64]
+    bulk_modulus: float = float("inf")
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything but the loads of a linear elastic problem.
 
@@ -108,8 +161,8 @@ class Problem:
     ----------
     points : (n_points, 3) ndarray
         Coordinates, mm.
-    cells : (n_cells, 8) ndarray of int64
-        Hexahedra; points in VTK order (bottom face counter-clockwise seen from +z, then top face).
+    cells : (n_cells, k) ndarray of int64
+        Cells of one kind; points in VTK order (hexahedra: bottom face counter-clockwise seen from +z, then top face).
     elasticity : Elasticity
         Constants per cell.
     prescribed_dofs : (k,) ndarray of int64
@@ -120,8 +173,14 @@ class Problem:
         Linear constraints; a slave is neither prescribed nor in a rigid body nor a master.
     lattice : Lattice or None
         The regular grid where there is one; the voxel solver needs it.
-    integration : {"b-bar", "full"}
-        Mean dilatation, or full 2 x 2 x 2 integration.
+    integration : {"b-bar", "full", "incompatible"}
+        Of eight-node hexahedra: mean dilatation, full 2 x 2 x 2 integration, or incompatible modes.
+    element : ElementName
+        What the cells are.
+    members : tuple of Members
+        Trusses and springs.
+    cavities : tuple of FluidCavity
+        Cavities that the mesh leaves open.
     """
 
     points: NDArray[np.float64]
@@ -131,7 +190,10 @@ class Problem:
     rigid_bodies: tuple[RigidBody, ...] = ()
     ties: tuple[LinearTie, ...] = ()
     lattice: Lattice | None = None
-    integration: Literal["b-bar", "full"] = "b-bar"
+    integration: Literal["b-bar", "full", "incompatible"] = "b-bar"
+    element: ElementName = "hex8"
+    members: tuple[Members, ...] = ()
+    cavities: tuple[FluidCavity, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,8 +227,12 @@ class Loads:
         Values, mm, for `Problem.prescribed_dofs`; None is zero.
     rigid : mapping of str to RigidLoad
         Per rigid body; a body that is absent is unloaded and its fixed motions are zero.
+    initial_strain : (n_cells, 6) ndarray or None
+        Strain that each cell would take if it were free (thermal, shrinkage, swelling), Voigt order, engineering shear:
+        stress = D (strain - initial strain). None is zero.
     """
 
     nodal_force: NDArray[np.float64] | None = None
     prescribed: NDArray[np.float64] | None = None
     rigid: Mapping[str, RigidLoad] = field(default_factory=dict)
+    initial_strain: NDArray[np.float64] | None = None

@@ -7,36 +7,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fesolver.fem.cell_states import chunks, evaluate_cells
 from fesolver.fem.fields import Fields
-from fesolver.fem.hooke import elasticity_matrices
 from fesolver.fem.problem import Problem
+from fesolver.fem.quadrature_fields import QuadratureFields, body_force, quadrature_fields
+from fesolver.fem.smoothing import SmoothedStress, StressError, smoothed_stress, zz_error
 from fesolver.fem.threads import kernel_threads
 
 if TYPE_CHECKING:
     from fesolver.fem.voxel_operator import VoxelOperator
 
-__all__ = ["cell_nodal_forces", "integrate_fields", "internal_force", "recover_fields", "voxel_fields"]
-
-CHUNK = 65536
-"""Cells handled at once: bounds the memory of the intermediate elasticity matrices."""
-
-
-def _evaluate(problem: Problem, u: NDArray[np.float64], ids: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    """Nodal forces, mean strain, mean stress, mean energy density and volume of the cells `ids`."""
-    from fesolver.fem.kernels.hexahedron import cell_forces
-
-    n = len(ids)
-    force, strain, stress = np.empty((n, 8, 3)), np.empty((n, 6)), np.empty((n, 6))
-    energy, volume = np.empty(n), np.empty(n)
-    with kernel_threads():
-        cell_forces(
-            problem.points, problem.cells[ids], elasticity_matrices(problem.elasticity, ids),
-            problem.integration == "b-bar", np.ascontiguousarray(u), force, strain, stress, energy, volume,
-        )  # fmt: skip
-    return force, strain, stress, energy, volume
+__all__ = [
+    "QuadratureFields",
+    "SmoothedStress",
+    "StressError",
+    "body_force",
+    "cell_nodal_forces",
+    "initial_strain_force",
+    "integrate_fields",
+    "internal_force",
+    "quadrature_fields",
+    "recover_fields",
+    "smoothed_stress",
+    "voxel_fields",
+    "zz_error",
+]
 
 
-def recover_fields(problem: Problem, u: NDArray[np.float64]) -> Fields:
+def recover_fields(
+    problem: Problem, u: NDArray[np.float64], initial_strain: NDArray[np.float64] | None = None
+) -> Fields:
     """Volume means of strain, stress and energy density per cell.
 
     Parameters
@@ -45,6 +45,8 @@ def recover_fields(problem: Problem, u: NDArray[np.float64]) -> Fields:
         The solved problem.
     u : (n_points, 3) ndarray
         Displacement, mm.
+    initial_strain : (n_cells, 6) ndarray, optional
+        As in `fesolver.fem.problem.Loads`: stress = D (strain - initial strain), and the energy is the elastic one.
 
     Returns
     -------
@@ -53,17 +55,18 @@ def recover_fields(problem: Problem, u: NDArray[np.float64]) -> Fields:
 
     Notes
     -----
-    In closed form where all cells are bricks of one lattice (`voxel_fields`), otherwise by 2 x 2 x 2 quadrature
-    (`integrate_fields`): the same means, up to round-off.
+    In closed form where all cells are bricks of one lattice (`voxel_fields`), otherwise by the quadrature of the
+    stiffness (`integrate_fields`): the same means, up to round-off.
     """
     from fesolver.fem.lattice_model import lattice_material, lattice_model
     from fesolver.fem.voxel_operator import voxel_operator
     from fesolver.fem.voxel_runs import number_nodes
 
+    is_brick = problem.element == "hex8" and problem.integration != "incompatible" and initial_strain is None
     with kernel_threads():
-        model = lattice_model(problem)
+        model = lattice_model(problem) if is_brick else None
         if model is None or problem.lattice is None:
-            return integrate_fields(problem, u)
+            return integrate_fields(problem, u, initial_strain)
         nodes, number = number_nodes(model.active)
         operator = voxel_operator(
             model.active, nodes, number, lattice_material(problem.elasticity, model.cells), problem.lattice.spacing,
@@ -74,13 +77,15 @@ def recover_fields(problem: Problem, u: NDArray[np.float64]) -> Fields:
         return voxel_fields(operator, vector, model.cells)
 
 
-def integrate_fields(problem: Problem, u: NDArray[np.float64]) -> Fields:
+def integrate_fields(
+    problem: Problem, u: NDArray[np.float64], initial_strain: NDArray[np.float64] | None = None
+) -> Fields:
     """As `recover_fields`, by quadrature whatever the mesh."""
     n_cells = len(problem.cells)
     strain, stress, energy = np.empty((n_cells, 6)), np.empty((n_cells, 6)), np.empty(n_cells)
-    for start in range(0, n_cells, CHUNK):
-        ids = np.arange(start, min(start + CHUNK, n_cells))
-        _, strain[ids], stress[ids], energy[ids], _ = _evaluate(problem, u, ids)
+    for part in chunks(problem):
+        states = evaluate_cells(problem, u, part, initial_strain)
+        strain[part], stress[part], energy[part] = states.strain, states.stress, states.energy_density
     return Fields(strain=strain, stress=stress, strain_energy_density=energy)
 
 
@@ -134,22 +139,69 @@ def _mean_scales(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([slopes, 1.0 / (volume * slopes), [0.5, 0.5 / volume]])
 
 
-def cell_nodal_forces(problem: Problem, u: NDArray[np.float64], cells: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Forces (k, 8, 3) in N that the deformation of each given cell puts on its own points."""
-    return _evaluate(problem, u, np.asarray(cells, dtype=np.int64))[0]
+def cell_nodal_forces(
+    problem: Problem,
+    u: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    initial_strain: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Forces (m, k, 3) in N that the stress of each given cell puts on its own points.
+
+    Raises
+    ------
+    InputError
+        As `evaluate_cells`.
+    """
+    return evaluate_cells(problem, u, np.asarray(cells, dtype=np.int64), initial_strain).force
 
 
 def internal_force(problem: Problem, u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """K u, the sum of the cells' nodal forces, (n_points, 3) in N.
+    """K u, the sum of the nodal forces of cells and members, (n_points, 3) in N; without initial strain.
 
     Notes
     -----
     By quadrature cell by cell, whatever solver found `u`: an independent check of its operator.
     """
-    from fesolver.fem.kernels.hexahedron import sum_to_points
+    out = _sum_forces(problem, u, None)
+    for members in problem.members:
+        first, second = members.ends.T
+        is_tied = second >= 0
+        other = np.where(is_tied[:, None], u[second], 0.0)
+        force = np.einsum("kij,kj->ki", members.stiffness, u[first] - other)
+        np.add.at(out, first, force)
+        np.subtract.at(out, second[is_tied], force[is_tied])
+    return out
 
-    out = np.zeros_like(problem.points)
-    for start in range(0, len(problem.cells), CHUNK):
-        ids = np.arange(start, min(start + CHUNK, len(problem.cells)))
-        sum_to_points(problem.cells[ids], cell_nodal_forces(problem, u, ids), out)
+
+def initial_strain_force(problem: Problem, initial_strain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Nodal forces (n_points, 3) in N that initial strains act by: the sum over the cells of int B^T D eps0 dV.
+
+    Parameters
+    ----------
+    problem : Problem
+    initial_strain : (n_cells, 6) ndarray
+        Voigt order, engineering shear.
+
+    Returns
+    -------
+    (n_points, 3) ndarray
+        To be added to the external forces: K u = f + this.
+
+    Raises
+    ------
+    InputError
+        If the initial strain has another shape, or a cell is inverted.
+    """
+    return -_sum_forces(problem, np.zeros_like(problem.points), initial_strain)
+
+
+def _sum_forces(
+    problem: Problem, u: NDArray[np.float64], initial_strain: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Sum (n_points, 3) of all cells' nodal forces."""
+    from fesolver.fem.kernels.solids import sum_to_points
+
+    out = np.zeros(problem.points.shape)
+    for part in chunks(problem):
+        sum_to_points(problem.cells[part], evaluate_cells(problem, u, part, initial_strain).force, out)
     return out

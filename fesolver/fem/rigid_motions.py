@@ -66,6 +66,32 @@ class MotionEquations:
         motion[:3] = rigid_modes(self._scaled(reference)[None], np.zeros(3))[0]
         self.rows.append(([owner], motion[is_fixed][:, None]))
 
+    def link(
+        self,
+        left: tuple[NDArray[np.float64], NDArray[np.int64]],
+        right: tuple[NDArray[np.float64], NDArray[np.int64]],
+        directions: NDArray[np.float64],
+    ) -> None:
+        """The points of two owners move alike along one direction (k, 3), k times.
+
+        Both sides are points (k, 3) and their owners (k,); an owner of -1 does not move.
+        """  # fmt: skip
+        keys, group = np.unique(np.stack([left[1], right[1]], axis=1), axis=0, return_inverse=True)
+        sides = [
+            np.einsum("kd,kdm->km", directions, rigid_modes(self._scaled(points), np.zeros(3)))
+            for points, _ in (left, right)
+        ]
+        order = np.argsort(group, kind="stable")
+        for g, of_group in enumerate(np.split(order, np.cumsum(np.bincount(group, minlength=len(keys)))[:-1])):
+            blocks: dict[int, NDArray[np.float64]] = {}
+            for owner, sign, modes in zip(keys[g].tolist(), (1.0, -1.0), sides, strict=True):
+                if owner >= 0:
+                    blocks[owner] = blocks.get(owner, 0.0) + sign * modes[of_group]
+            if blocks:
+                rows = np.concatenate(list(blocks.values()), axis=1)
+                few = _triangle(rows) if len(rows) > rows.shape[1] else rows
+                self.rows.append((list(blocks), few.reshape(len(few), len(blocks), 6)))
+
     def tie(self, ties: Sequence[LinearTie], points: NDArray[np.float64], owners: NDArray[np.int64]) -> None:
         """Ties, with the coordinates and owners of their degrees of freedom: each slave, then its masters."""
         weights = np.concatenate([np.concatenate([[1.0], -tie.weights]) for tie in ties])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fesolver.anatomy.frames import Frame
 from fesolver.bone.tissue import Region
-from fesolver.fem.problem import Lattice
+from fesolver.fem.problem import ElementName, Lattice
 
 __all__ = ["SpineMesh", "Surface"]
 
@@ -22,7 +22,7 @@ class Surface:
     Parameters
     ----------
     facets : (m, 4) ndarray of int64
-        Point ids, counter-clockwise seen from outside.
+        Point ids, counter-clockwise seen from outside; (m, 3, 6 or 8) where the cells are other ones, corners first.
     cells : (m,) ndarray of int64
         The cell of the region behind each facet.
     normals : (m, 3) ndarray
@@ -45,8 +45,8 @@ class SpineMesh:
     ----------
     points : (n_points, 3) ndarray
         mm, in the segment frame.
-    cells : (n_cells, 8) ndarray of int64
-        Hexahedra, VTK order.
+    cells : (n_cells, k) ndarray of int64
+        Cells of one kind, VTK order.
     regions : mapping of str to Region
         `L1/trabecular L1/cortical L1/superior_endplate L1/inferior_endplate L1/posterior L1/cement L1-L2/nucleus
         L1-L2/annulus`: cells and the fraction of each. Fractions sum to 1 in every cell.
@@ -62,6 +62,8 @@ class SpineMesh:
         The segment frame in scanner space.
     lattice : Lattice or None
         The regular grid of a voxel mesh.
+    element : ElementName
+        What the cells are.
     """
 
     points: NDArray[np.float64]
@@ -72,6 +74,7 @@ class SpineMesh:
     levels: tuple[str, ...]
     frame: Frame
     lattice: Lattice | None = None
+    element: ElementName = "hex8"
 
     def level_cells(self, level: str) -> NDArray[np.int64]:
         """Ascending ids of every cell that holds some of a vertebra (its posterior elements too) or a disc."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fesolver.fem.kernels import aggregation as kernels
 from fesolver.fem.kernels import block_product, block_sparse
 from fesolver.fem.threads import threads_for
-from fesolver.solvers.block_levels import PADDING, BlockLevel, BlockLevels, Blocks, largest_eigenvalue, none
+from fesolver.solvers.block_levels import DEGREES, PADDING, BlockLevel, BlockLevels, Blocks, largest_eigenvalue, none
 from fesolver.solvers.cycle_parts import factorise
 
 __all__ = ["build_levels"]
@@ -39,7 +39,9 @@ TOO_DENSE = 4000
 F32 = np.float32
 
 
-def build_levels(first: BlockLevel, full: Blocks, n_threads: int) -> BlockLevels | None:
+def build_levels(
+    first: BlockLevel, full: Blocks, n_threads: int, degrees: tuple[int, ...] = DEGREES
+) -> BlockLevels | None:
     """Levels below and with `first`, whose matrix is `full`; None where no small level can be reached.
 
     That is so for many parts that do not touch: each of them is an aggregate in the end.
@@ -61,7 +63,7 @@ def build_levels(first: BlockLevel, full: Blocks, n_threads: int) -> BlockLevels
         full = coarse[1]
     if levels[-1].count > TOO_DENSE:
         return None
-    return BlockLevels(levels, _factorise(levels[-1], full), n_threads)
+    return BlockLevels(levels, _factorise(levels[-1], full), n_threads, degrees)
 
 
 def _aggregate(

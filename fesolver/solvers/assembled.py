@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.assembly import assemble_stiffness, reduction_matrix
+from fesolver.fem.assembly import assemble_stiffness, reduction_matrix, stiffness_pattern
 from fesolver.fem.constraints import check_elasticity, given_displacement, rigid_force, rigid_modes
 from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.fem.threads import kernel_threads, threads_for
-from fesolver.solvers.reduced import BaseSystem, Raw, SolveOptions
+from fesolver.solvers.raw import Raw
+from fesolver.solvers.reduced import BaseSystem, SolveOptions
 from fesolver.solvers.solution import Progress
 
 __all__ = ["AssembledSystem"]
@@ -28,7 +29,7 @@ class AssembledSystem(BaseSystem):
     ----------
     problem : Problem
         Any hexahedral mesh and constraints.
-    method : {"amg", "direct"}
+    method : {"pyamg", "direct"}
         Smoothed aggregation with the rigid-body modes as near null space [1]_, or SuperLU.
 
     References
@@ -36,8 +37,9 @@ class AssembledSystem(BaseSystem):
     .. [1] N. Bell, L. Olson, J. Schroder, B. Southworth, PyAMG: algebraic multigrid solvers in Python, JOSS 8, 2023.
     """
 
-    def __init__(self, problem: Problem, method: Literal["amg", "direct"], n_threads: int) -> None:
+    def __init__(self, problem: Problem, method: str, n_threads: int) -> None:
         super().__init__(problem, method, n_threads)
+        self._pattern = stiffness_pattern(problem)
         self._P = reduction_matrix(problem)
         self._set_matrix()
 
@@ -47,6 +49,7 @@ class AssembledSystem(BaseSystem):
 
         other = copy.copy(self)
         other._problem = replace(self._problem, elasticity=elasticity)
+        other._forget()
         check_elasticity(other._problem)
         with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             other._set_matrix()
@@ -54,7 +57,7 @@ class AssembledSystem(BaseSystem):
 
     def _set_matrix(self) -> None:
         """Assemble, reduce and factorise or coarsen."""
-        self._K = assemble_stiffness(self._problem)
+        self._K = assemble_stiffness(self._problem, self._pattern).tocsr()
         self._A = (self._P.T @ self._K @ self._P).tocsr()
         if self._method == "direct":
             from scipy.sparse.linalg import splu

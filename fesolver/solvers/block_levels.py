@@ -13,7 +13,7 @@ from fesolver.fem.kernels import block_sparse, vectors
 from fesolver.fem.threads import threads_for
 from fesolver.solvers.cycle_parts import chebyshev_weights
 
-__all__ = ["PADDING", "BlockLevel", "BlockLevels", "Blocks", "largest_eigenvalue", "none"]
+__all__ = ["DEGREES", "PADDING", "BlockLevel", "BlockLevels", "Blocks", "largest_eigenvalue", "none"]
 
 DEGREES = (2, 3)
 """Chebyshev degree per smoothing, by level; the last one on all levels below."""
@@ -163,6 +163,7 @@ class BlockLevels:
     levels: list[BlockLevel]
     factor: NDArray[np.float64]
     n_threads: int
+    degrees: tuple[int, ...] = DEGREES
 
     @property
     def n_bytes(self) -> int:
@@ -183,7 +184,7 @@ class BlockLevels:
             return level.x, solution[n:]
         n_threads = threads_for(level.count, self.n_threads)
         set_num_threads(n_threads)
-        steps = chebyshev_weights(level.largest, DEGREES[min(at, len(DEGREES) - 1)])
+        steps = chebyshev_weights(level.largest, self.degrees[min(at, len(self.degrees) - 1)])
         x, y = level.smooth(steps, level.x, level.y, is_zero=True)
         level.sweep(block_sparse.RESIDUAL, x, y)
         below = self.levels[at + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Literal
 
@@ -9,14 +10,20 @@ from fesolver.errors import InputError
 from fesolver.fem.constraints import check_problem
 from fesolver.fem.problem import Problem
 from fesolver.fem.threads import kernel_threads, threads_for
+from fesolver.solvers.reduced import BaseSystem
 from fesolver.solvers.solution import System
 
 __all__ = ["Method", "prepare", "thread_count"]
 
-Method = Literal["auto", "voxel-multigrid", "amg", "direct"]
+_log = logging.getLogger("fesolver")
+
+Method = Literal["auto", "voxel-multigrid", "amg", "pyamg", "direct"]
 
 DIRECT_LIMIT = 4000
 """Unknowns up to which a sparse direct factorisation is the quickest."""
+
+RESCUE_LIMIT = 40_000
+"""Unknowns up to which a direct factorisation steps in where an iteration chosen by "auto" does not converge."""
 
 
 def thread_count(threads: int | None = None) -> int:
@@ -40,16 +47,18 @@ def prepare(problem: Problem, method: Method = "auto", threads: int | None = Non
     ----------
     problem : Problem
         Mesh, moduli and constraints.
-    method : {"auto", "voxel-multigrid", "amg", "direct"}
-        "auto" takes the direct solver for up to 4000 unknowns, multigrid on a voxel mesh, and algebraic multigrid
-        otherwise. The choice is named in `Solution.method`.
+    method : {"auto", "voxel-multigrid", "amg", "pyamg", "direct"}
+        "auto" takes the direct solver for up to 4000 unknowns, multigrid on a voxel mesh without members, and
+        algebraic multigrid otherwise; where that does not converge (very ill-conditioned moduli) and there are no more
+        than 40 000 unknowns, a direct solver takes over. `System.method` and `Solution.method` name the choice,
+        `System.reason` says why. "amg" is this package's own smoothed aggregation; "pyamg" that of the library.
     threads : int, optional
         Threads for the kernels; FESOLVER_NUM_THREADS or all cores by default. Results do not depend on it.
 
     Returns
     -------
     System
-        With `solve(loads, ...)` and `with_elasticity(elasticity)`.
+        With `solve(loads, ...)`, `with_elasticity(elasticity)`, `method` and `reason`.
 
     Raises
     ------
@@ -58,18 +67,38 @@ def prepare(problem: Problem, method: Method = "auto", threads: int | None = Non
     """
     count = thread_count(threads)
     check_problem(problem)
-    if method == "auto":
-        if problem.points.size <= DIRECT_LIMIT:
-            method = "direct"
-        else:
-            method = "voxel-multigrid" if problem.lattice is not None else "amg"
+    chosen, reason = _choose(problem) if method == "auto" else (method, "asked for")
+    _log.info("%s solver: %s", chosen, reason)
     with kernel_threads(threads_for(problem.points.size, count)):
-        if method == "voxel-multigrid":
-            from fesolver.solvers.voxel_multigrid import VoxelMultigridSystem
+        system = _system(problem, chosen, count)
+    system.reason = reason
+    if method == "auto" and chosen == "amg" and problem.points.size <= RESCUE_LIMIT:
+        system.rescue = "direct"
+    return system
 
-            return VoxelMultigridSystem(problem, count)
+
+def _choose(problem: Problem) -> tuple[Method, str]:
+    """The method for a problem, and why."""
+    n = problem.points.size
+    if n <= DIRECT_LIMIT:
+        return "direct", f"{n} unknowns; up to {DIRECT_LIMIT} a factorisation is the quickest"
+    if problem.lattice is not None and not problem.members and problem.integration != "incompatible":
+        return "voxel-multigrid", f"{n} unknowns on a regular lattice"
+    return "amg", f"{n} unknowns off a lattice; a factorisation of them is slower and fills more memory"
+
+
+def _system(problem: Problem, method: str, n_threads: int) -> BaseSystem:
+    """The system of one method."""
+    if method == "voxel-multigrid":
+        from fesolver.solvers.voxel_multigrid import VoxelMultigridSystem
+
+        return VoxelMultigridSystem(problem, n_threads)
+    if method == "amg":
+        from fesolver.solvers.amg import AmgSystem
+
+        return AmgSystem(problem, n_threads)
+    if method in ("pyamg", "direct"):
         from fesolver.solvers.assembled import AssembledSystem
 
-        if method in ("amg", "direct"):
-            return AssembledSystem(problem, method, count)
-    raise InputError(f"unknown method {method!r}", fix="use auto, voxel-multigrid, amg or direct")
+        return AssembledSystem(problem, method, n_threads)
+    raise InputError(f"unknown method {method!r}", fix="use auto, voxel-multigrid, amg, pyamg or direct")

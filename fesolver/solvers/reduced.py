@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, overload
 
 import numpy as np
@@ -11,12 +12,20 @@ from numpy.typing import NDArray
 
 from fesolver.errors import ConvergenceError, InputError
 from fesolver.fem.constraints import RigidMap, check_loads, rigid_maps
-from fesolver.fem.problem import Loads, Problem
-from fesolver.fem.recovery import internal_force
+from fesolver.fem.members import member_forces
+from fesolver.fem.problem import Elasticity, Loads, Problem
+from fesolver.fem.recovery import initial_strain_force, internal_force
 from fesolver.fem.threads import kernel_threads, threads_for
+from fesolver.solvers.cavities import CavityResponse, cavity_forces
+from fesolver.solvers.raw import Raw
 from fesolver.solvers.solution import Progress, Solution
 
-__all__ = ["BaseSystem", "Raw", "SolveOptions"]
+__all__ = ["BaseSystem", "SolveOptions"]
+
+_log = logging.getLogger("fesolver")
+
+UNIT_RTOL = 0.01
+"""Tolerance of the solves for unit pressures over that of the load."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +38,25 @@ class SolveOptions:
     progress: Progress | None
 
 
-@dataclass(frozen=True)
-class Raw:
-    """What a solver finds: displacement (n_points, 3), K u or None, residual norms, whether and by what it stopped."""
-
-    u: NDArray[np.float64]
-    internal_force: NDArray[np.float64] | None
-    norms: list[float]
-    is_converged: bool
-    stopped_by: str = "residual"
-
-
 class BaseSystem:
-    """Checks, loops over load cases and packs results; a solver adds `_solve_one`."""
+    """Checks, loops over load cases and packs results; a solver adds `_solve_one`.
+
+    Attributes
+    ----------
+    reason : str
+        Why this method was taken.
+    rescue : str or None
+        Method that takes over where this one does not converge.
+    """
 
     def __init__(self, problem: Problem, method: str, n_threads: int) -> None:
         self._n_threads = n_threads
         self._problem = problem
         self._method = method
         self._rigid: tuple[RigidMap, ...] = rigid_maps(problem)
+        self._cavities: CavityResponse | None = None
+        self.reason = ""
+        self.rescue: str | None = None
 
     @property
     def problem(self) -> Problem:
@@ -58,6 +67,10 @@ class BaseSystem:
     def method(self) -> str:
         """Which solver, named."""
         return self._method
+
+    def with_elasticity(self, elasticity: Elasticity) -> BaseSystem:
+        """The same mesh and constraints with other moduli."""
+        raise NotImplementedError
 
     def _solve_one(self, loads: Loads, options: SolveOptions) -> Raw:
         """One load case."""
@@ -143,7 +156,16 @@ class BaseSystem:
             raise InputError("u0 must be finite")
         options = SolveOptions(u0, rtol, reaction_rtol, progress)
         with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
-            found = self._solve_many(cases, options)
+            stress_free = [self._initial_force(case) for case in cases]
+            found = self._solve_many(
+                [_with_force(case, f) for case, f in zip(cases, stress_free, strict=True)], options
+            )
+            if self.rescue is not None and not all(map(self._is_solved, found)):
+                found = self._rescued(found, cases, stress_free, options)
+            pressures = [np.zeros(0) for _ in cases]
+            if self._problem.cavities:
+                cavities = self._cavity_response(rtol, progress)
+                found, pressures = cavities.fill(found)
             for raw in found:
                 if not self._is_solved(raw) and on_failure == "raise":
                     raise ConvergenceError(
@@ -151,7 +173,7 @@ class BaseSystem:
                         f"{len(raw.norms) - 1} iterations; {rtol:.0e} was asked for",
                         fix="check contrast and supports, ask for a looser rtol, or use another method",
                     )
-            packed = [self._pack(case, raw, rtol) for case, raw in zip(cases, found, strict=True)]
+            packed = [self._pack(*of_case, rtol) for of_case in zip(cases, found, stress_free, pressures, strict=True)]
         return packed[0] if isinstance(loads, Loads) else packed
 
     @staticmethod
@@ -159,11 +181,63 @@ class BaseSystem:
         """Converged to finite numbers."""
         return raw.is_converged and bool(np.all(np.isfinite(raw.u)))
 
-    def _pack(self, loads: Loads, raw: Raw, rtol: float) -> Solution:
+    def _rescued(
+        self,
+        found: list[Raw],
+        cases: Sequence[Loads],
+        stress_free: Sequence[NDArray[np.float64] | None],
+        options: SolveOptions,
+    ) -> list[Raw]:
+        """Load cases that did not converge, solved by the method that stands by."""
+        from fesolver.solvers.assembled import AssembledSystem
+
+        assert self.rescue is not None
+        _log.warning("%s did not converge; %s takes over", self._method, self.rescue)
+        other = AssembledSystem(self._problem, self.rescue, self._n_threads)
+        out = list[Raw]()
+        for raw, case, force in zip(found, cases, stress_free, strict=True):
+            if not self._is_solved(raw):
+                raw = replace(other._solve_one(_with_force(case, force), options), method=self.rescue)
+            out.append(raw)
+        return out
+
+    def _initial_force(self, loads: Loads) -> NDArray[np.float64] | None:
+        """Nodal force (n_points, 3) that stands for the initial strain; None without one."""
+        if loads.initial_strain is None:
+            return None
+        return initial_strain_force(self._problem, loads.initial_strain)
+
+    def _cavity_response(self, rtol: float, progress: Progress | None) -> CavityResponse:
+        """What a unit pressure in each cavity does, solved once per system and tolerance."""
+        if self._cavities is None or self._cavities.rtol > rtol:
+            forces = cavity_forces(self._problem)
+            # Unit pressures meet the load's residual with a factor: two digits more keep theirs below it.
+            options = SolveOptions(None, max(UNIT_RTOL * rtol, 1e-13), None, progress)
+            raw = self._solve_many([Loads(nodal_force=force) for force in forces], options)
+            self._cavities = CavityResponse.of(self._problem, forces, raw, rtol)
+        return self._cavities
+
+    def _forget(self) -> None:
+        """Drop what holds for the moduli."""
+        self._cavities = None
+
+    def _pack(
+        self,
+        loads: Loads,
+        raw: Raw,
+        stress_free: NDArray[np.float64] | None,
+        pressures: NDArray[np.float64],
+        rtol: float,
+    ) -> Solution:
         """Motions and reactions from the displacement."""
         u = raw.u
         internal = internal_force(self._problem, u) if raw.internal_force is None else raw.internal_force
+        if stress_free is not None:
+            internal = internal - stress_free
         external = np.zeros_like(u) if loads.nodal_force is None else loads.nodal_force
+        if len(pressures):
+            assert self._cavities is not None
+            external = external + np.einsum("c,cni->ni", pressures, self._cavities.forces)
         motion: dict[str, NDArray[np.float64]] = {}
         reaction: dict[str, NDArray[np.float64]] = {}
         for rigid in self._rigid:
@@ -178,10 +252,21 @@ class BaseSystem:
             internal_force=internal,
             rigid_motion=motion,
             rigid_reaction=reaction,
+            cavity_pressure=dict(zip([c.name for c in self._problem.cavities], pressures.tolist(), strict=True)),
+            member_force={m.name: member_forces(m, u) for m in self._problem.members},
             iterations=len(raw.norms) - 1,
             residual_norms=tuple(raw.norms),
             rtol=rtol,
-            method=self._method,
+            method=raw.method or self._method,
             is_converged=self._is_solved(raw),
             stopped_by=raw.stopped_by,
         )
+
+
+def _with_force(loads: Loads, force: NDArray[np.float64] | None) -> Loads:
+    """Loads with a nodal force added in place of their initial strain."""
+    if force is None:
+        return loads
+    return replace(
+        loads, nodal_force=force if loads.nodal_force is None else loads.nodal_force + force, initial_strain=None
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, overload
 
 import numpy as np
@@ -26,7 +26,8 @@ class Solution:
     u : (n_points, 3) ndarray
         Displacement, mm.
     internal_force : (n_points, 3) ndarray
-        K u, N: what the cells' deformation puts on each point; equals external force plus support reaction.
+        N: what stresses and members put on each point, K u less what stands for an initial strain; equals external
+        force, fluid pressure and support reaction together.
     rigid_motion : mapping of str to (6,) ndarray
         Motion of each rigid body about its reference point (mm, rad).
     rigid_reaction : mapping of str to (6,) ndarray
@@ -44,6 +45,10 @@ class Solution:
         Whether what was asked for was reached.
     stopped_by : str
         "residual", or "reaction" where `reaction_rtol` ended the iteration first.
+    cavity_pressure : mapping of str to float
+        Pressure of each fluid cavity, MPa, positive in compression.
+    member_force : mapping of str to (k, 3) ndarray
+        Force, N, that each truss or spring of a group puts on its second end.
     """
 
     u: NDArray[np.float64]
@@ -56,6 +61,8 @@ class Solution:
     method: str
     is_converged: bool
     stopped_by: str = "residual"
+    cavity_pressure: Mapping[str, float] = field(default_factory=dict)
+    member_force: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class System(Protocol):
@@ -69,6 +76,11 @@ class System(Protocol):
     @property
     def method(self) -> str:
         """Which solver, named."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this solver was taken."""
         ...
 
     def with_elasticity(self, elasticity: Elasticity) -> System:

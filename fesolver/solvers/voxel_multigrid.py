@@ -16,7 +16,8 @@ from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.fem.voxel_operator import cell_kinds
 from fesolver.fem.voxel_runs import PADDING
-from fesolver.solvers.reduced import BaseSystem, Raw, SolveOptions
+from fesolver.solvers.raw import Raw
+from fesolver.solvers.reduced import BaseSystem, SolveOptions
 from fesolver.solvers.voxel_core import Basis, CoreLoads, RigidPart, VoxelCore
 from fesolver.solvers.voxel_ties import Ties
 
@@ -36,13 +37,17 @@ class VoxelMultigridSystem(BaseSystem):
     Raises
     ------
     InputError
-        If the problem has no lattice, or does not lie on it.
+        If the problem has no lattice or does not lie on it, or has members or incompatible modes.
     """
 
     def __init__(self, problem: Problem, n_threads: int) -> None:
         super().__init__(problem, "voxel-multigrid", n_threads)
         if problem.lattice is None:
             raise InputError("method 'voxel-multigrid' needs a voxel mesh", fix="use method='auto'")
+        if problem.members or problem.integration == "incompatible":
+            raise InputError(
+                "method 'voxel-multigrid' has no trusses, springs or incompatible modes", fix="use method='amg'"
+            )
         model = lattice_model(problem)
         if model is None:
             raise InputError(
@@ -86,6 +91,7 @@ class VoxelMultigridSystem(BaseSystem):
                 return VoxelMultigridSystem(problem, self._n_threads)
         other = copy.copy(self)
         other._problem = problem
+        other._forget()
         with kernel_threads(threads_for(problem.points.size, self._n_threads)):
             other._core = self._core.with_material(material)
         return other

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from fesolver.fem.problem import Elasticity, Loads, Problem, RigidBody, RigidLoad
@@ -12,8 +14,8 @@ from fesolver.solvers.prepare import prepare
 __all__ = ["warm_up"]
 
 
-def warm_up(threads: int | None = None) -> None:
-    """Solve a block of 12 x 12 x 12 cells, one of them not isotropic, by multigrid."""
+def warm_up(threads: int | None = None, *, kind: Literal["voxel", "mesh"] = "voxel") -> None:
+    """Solve a block of 12 x 12 x 12 cells, one of them not isotropic: on its lattice, or as a mesh of any shape."""
     n = 12
     points, cells, lattice = voxel_mesh(np.ones((n, n, n), dtype=bool), 1.0)
     elasticity = Elasticity(
@@ -27,12 +29,12 @@ def warm_up(threads: int | None = None) -> None:
         points=points,
         cells=cells,
         elasticity=elasticity,
-        lattice=lattice,
+        lattice=lattice if kind == "voxel" else None,
         rigid_bodies=(
             RigidBody("bottom", bottom, points[bottom].mean(axis=0), np.ones(6, dtype=bool)),
             RigidBody("top", top, points[top].mean(axis=0), np.array([True, True, False, False, False, True])),
         ),
     )
-    system = prepare(problem, method="voxel-multigrid", threads=threads)
+    system = prepare(problem, method="voxel-multigrid" if kind == "voxel" else "amg", threads=threads)
     solution = system.solve(Loads(rigid={"top": RigidLoad(force=np.array([0.0, 0.0, -1.0]))}), rtol=1e-3)
     recover_fields(problem, solution.u)

@@ -258,7 +258,7 @@ def test_bad_ties_are_refused(ties, message):
         ({"prescribed_dofs": np.array([40, 31])}, "ascending"),
         ({"prescribed_dofs": np.array([4000])}, "inside the mesh"),
         ({"cells": np.zeros((0, 8), np.int64)}, "no cells"),
-        ({"cells": np.zeros((12, 4), np.int64)}, "hexahedra"),
+        ({"cells": np.zeros((12, 4), np.int64)}, "cells of hex8"),
         ({"cells": np.full((12, 8), 99)}, "cells name points 99"),
         ({"elasticity": uniform(5)}, "one value for each of 12 cells"),
     ],

@@ -437,7 +437,7 @@ def test_restart_stops_on_its_reaction():
     assert reaction_errors(problem, [loads], [early]).max() <= 1e-6
 
 
-@pytest.mark.parametrize("method", ["direct", "amg"])
+@pytest.mark.parametrize("method", ["direct", "amg", "pyamg"])
 def test_methods_without_an_estimate_refuse_to_stop_on_the_reaction(method):
     problem, loads = pillar(2)
 

@@ -47,7 +47,7 @@ def digest(method: str, threads: int) -> str:
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core: nothing to compare")
-@pytest.mark.parametrize("method", ["direct", "amg", "voxel-multigrid"])
+@pytest.mark.parametrize("method", ["direct", "amg", "pyamg", "voxel-multigrid"])
 def test_bits_do_not_depend_on_threads_nor_on_the_run(method):
     one = digest(method, 1)
 

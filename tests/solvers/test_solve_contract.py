@@ -181,7 +181,7 @@ def test_thread_count_follows_argument_then_environment(monkeypatch):
         thread_count(0)
 
 
-@pytest.mark.parametrize("method", ["direct", "amg"])
+@pytest.mark.parametrize("method", ["direct", "amg", "pyamg"])
 def test_distorted_mesh_is_solved_by_the_assembled_methods(method):
     points, cells = distorted_box((3, 3, 4))
     problem = Problem(points, cells, uniform(len(cells), 100.0, 0.0), rigid_bodies=pads(points))

@@ -88,7 +88,7 @@ def test_every_constraint_at_once_matches_lagrange_multipliers(method, integrati
     assert_allclose(solution.u, expected, rtol=0, atol=1e-7 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("method", ["direct", "amg"])
+@pytest.mark.parametrize("method", ["direct", "amg", "pyamg"])
 def test_ties_match_lagrange_multipliers(method):
     problem, loads = mixed_problem()
     corner = np.flatnonzero((problem.points[:, 0] == 5.0) & (problem.points[:, 2] > 2.5) & (problem.points[:, 2] < 6.0))

@@ -15,7 +15,7 @@ from fesolver.fem.problem import Elasticity, Loads, Problem, RigidLoad
 from fesolver.fem.recovery import recover_fields
 from fesolver.solvers.prepare import prepare
 
-METHODS = ["direct", "amg", "voxel-multigrid"]
+METHODS = ["direct", "amg", "pyamg", "voxel-multigrid"]
 
 
 @pytest.mark.parametrize("method", METHODS)

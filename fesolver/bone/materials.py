@@ -22,6 +22,7 @@ __all__ = [
     "BoneMaterial",
     "FibreReinforced",
     "Isotropic",
+    "LayeredFibres",
     "Material",
     "TransverselyIsotropic",
     "default_materials",
@@ -175,6 +176,83 @@ class FibreReinforced:
 
 
 @dataclass(frozen=True)
+class LayeredFibres:
+    """An annulus in layers of equal thickness, each with criss-cross fibres of its own stiffness and angle.
+
+    Parameters
+    ----------
+    ground : Isotropic
+        Ground substance of all layers.
+    layers : tuple of (float, float)
+        Fibre modulus, MPa, and relative fibre cross-section of each layer, outermost first.
+    volume_fraction : float
+        Fibre volume over annulus volume, both families and all layers together, in [0, 1].
+    angle_outer_deg, angle_inner_deg : float
+        Angle of the families to the circumferential direction in the outermost and the innermost layer, degrees in
+        [0, 90]; linear between.
+
+    Raises
+    ------
+    InputError
+        If there is no layer, or a constant is outside its range.
+
+    Notes
+    -----
+    A layer is a `FibreReinforced` whose fibre fraction is the mean one times its cross-section over the mean
+    cross-section, so that the mean of fraction times modulus over layers of equal volume is that of the homogeneous
+    annulus with `mean_fibre_modulus`. Published angles: +-30 degrees, 24 to 46 towards the inside (known with high
+    confidence, not re-read).
+
+    Examples
+    --------
+    >>> annulus = LayeredFibres(Isotropic(4.2, 0.45))
+    >>> [round(annulus.at(depth).volume_fraction, 3) for depth in (0.1, 0.9)]
+    [0.107, 0.222]
+    """
+
+    ground: Isotropic
+    layers: tuple[tuple[float, float], ...] = ANNULUS_FIBRE_LAYERS
+    volume_fraction: float = 0.16
+    angle_outer_deg: float = 30.0
+    angle_inner_deg: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise InputError("a layered annulus needs at least one layer", fix="give (modulus in MPa, cross-section)")
+        for young, area in self.layers:
+            if not (np.isfinite(young) and young >= 0.0 and np.isfinite(area) and area > 0.0):
+                raise InputError(f"fibre layer ({young}, {area}) needs a modulus >= 0 MPa and a cross-section > 0")
+        for number in range(len(self.layers)):
+            self.layer(number)
+
+    @property
+    def n_layers(self) -> int:
+        """How many layers there are."""
+        return len(self.layers)
+
+    def layer_of(self, depth: ArrayLike) -> NDArray[np.int64]:
+        """Layer, 0 for the outermost, of places from 0 (inside) to 1 (outside), (k,)."""
+        place = np.asarray(depth, dtype=np.float64)
+        return np.clip(np.floor((1.0 - place) * self.n_layers), 0, self.n_layers - 1).astype(np.int64)
+
+    def layer(self, number: int) -> FibreReinforced:
+        """One layer, 0 for the outermost."""
+        young, area = self.layers[number]
+        mean_area = sum(a for _, a in self.layers) / self.n_layers
+        inward = number / max(self.n_layers - 1, 1)
+        return FibreReinforced(
+            self.ground,
+            young,
+            self.volume_fraction * area / mean_area,
+            self.angle_outer_deg + inward * (self.angle_inner_deg - self.angle_outer_deg),
+        )
+
+    def at(self, depth: float) -> FibreReinforced:
+        """The layer at a place from 0 (inside) to 1 (outside)."""
+        return self.layer(int(self.layer_of(depth)))
+
+
+@dataclass(frozen=True)
 class BoneMaterial:
     """Trabecular bone whose modulus follows its density.
 
@@ -221,7 +299,7 @@ class BoneMaterial:
         ).matrix()
 
 
-Material: TypeAlias = Isotropic | TransverselyIsotropic | FibreReinforced | BoneMaterial
+Material: TypeAlias = Isotropic | TransverselyIsotropic | FibreReinforced | LayeredFibres | BoneMaterial
 """Anything a region can be made of."""
 
 

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from fesolver.bone.conversions import convert
 from fesolver.bone.density import Density
 from fesolver.bone.law import LawReport
-from fesolver.bone.materials import BoneMaterial, FibreReinforced, Isotropic, Material, TransverselyIsotropic
+from fesolver.bone.materials import (
+    BoneMaterial,
+    FibreReinforced,
+    Isotropic,
+    LayeredFibres,
+    Material,
+    TransverselyIsotropic,
+)
 from fesolver.bone.mix_report import MixReport, mix_notes
 from fesolver.bone.tissue import Region, Tissue
 from fesolver.errors import InputError
@@ -170,14 +177,9 @@ class _Mix:
         if isinstance(material, Isotropic):
             self.region_young[name] = np.full(k, material.young)
             self._add_isotropic(region, self.region_young[name], material.poisson)
-        elif isinstance(material, FibreReinforced):
+        elif isinstance(material, FibreReinforced | LayeredFibres):
             self._add_isotropic(region, np.full(k, material.ground.young), material.ground.poisson)
-            if name not in self.tissue.axes:
-                raise InputError(
-                    f"region {name} has fibres but the tissue gives it no axes",
-                    fix="give Tissue.axes for it, or an isotropic material",
-                )
-            matrices = rotate_elasticity(material.fibre_matrix(), self._axes(name, k))
+            matrices = rotate_elasticity(self._fibre_matrix(name, k, material), self._axes(name, k))
             self.general.append((region.cells, region.fraction[:, None, None] * matrices))
             whole = isotropic_elasticity(material.ground.young, material.ground.poisson) + matrices
             self.region_young[name] = _axial_young(whole)
@@ -193,6 +195,24 @@ class _Mix:
                 self._add_isotropic(region, young, material.poisson)
             else:
                 self.general.append((region.cells, (region.fraction * young)[:, None, None] * material.unit_matrix()))
+
+    def _fibre_matrix(self, name: str, k: int, material: FibreReinforced | LayeredFibres) -> NDArray[np.float64]:
+        """What the fibres add in the axes of the cells: (6, 6), or (k, 6, 6) where they differ by layer."""
+        if name not in self.tissue.axes:
+            raise InputError(
+                f"region {name} has fibres but the tissue gives it no axes",
+                fix="give Tissue.axes for it, or an isotropic material",
+            )
+        if isinstance(material, FibreReinforced):
+            return material.fibre_matrix()
+        depth = np.asarray(self.tissue.depth.get(name, np.zeros(0)), dtype=np.float64)
+        if depth.shape != (k,) or not np.all((depth >= 0.0) & (depth <= 1.0)):
+            raise InputError(
+                f"region {name} has fibre layers, but the tissue does not say in which of them its {k} cells are",
+                fix="give Tissue.depth for it, from 0 (inside) to 1 (outside), or one fibre modulus for all",
+            )
+        matrices = np.array([material.layer(number).fibre_matrix() for number in range(material.n_layers)])
+        return np.asarray(matrices[material.layer_of(depth)])
 
     def _axes(self, name: str, k: int) -> NDArray[np.float64]:
         """Axes of a region's cells, checked."""

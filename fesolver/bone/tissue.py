@@ -50,9 +50,13 @@ class Tissue:
     axes : mapping of str to (k, 3, 3) ndarray
         For regions with a direction (`L1-L2/annulus`): rows are the circumferential, radial (outward) and
         axial unit vectors of each of the region's k cells, in the mesh frame.
+    depth : mapping of str to (k,) ndarray
+        For regions in layers (`L1-L2/annulus`): place of each of the region's k cells across them, 0 at the innermost
+        boundary and 1 at the outermost.
     """
 
     density: NDArray[np.float64]
     kind: DensityKind
     regions: Mapping[str, Region]
     axes: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    depth: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)

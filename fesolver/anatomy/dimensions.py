@@ -13,6 +13,7 @@ from fesolver.anatomy.published import BODIES, DISCS, POSTERIOR
 from fesolver.errors import InputError
 
 __all__ = [
+    "DIMENSION_UNITS",
     "LEVELS_WITH_DIMENSIONS",
     "DiscDimensions",
     "VertebraDimensions",
@@ -33,11 +34,17 @@ _RANGES: Mapping[str, tuple[float, float, str]] = MappingProxyType(
         "inferior_depth_mm": (15.0, 60.0, "mm"),
         "posterior_height_mm": (5.0, 50.0, "mm"),
         "anterior_height_mm": (5.0, 50.0, "mm"),
-        "superior_concavity_mm": (0.0, 5.0, "mm"),
-        "inferior_concavity_mm": (0.0, 5.0, "mm"),
+        # Intact endplates reach 5 mm; a biconcave fracture of Genant grade 3 needs about twice that.
+        "superior_concavity_mm": (0.0, 12.0, "mm"),
+        "inferior_concavity_mm": (0.0, 12.0, "mm"),
+        "superior_apex_fraction": (-0.6, 0.6, ""),
+        "inferior_apex_fraction": (-0.6, 0.6, ""),
         "central_endplate_fraction": (0.3, 1.0, ""),
         "waist_fraction": (0.0, 0.3, ""),
         "posterior_indentation_mm": (0.0, 8.0, "mm"),
+        "shell_thickness_mm": (0.1, 3.0, "mm"),
+        "superior_endplate_thickness_mm": (0.1, 3.0, "mm"),
+        "inferior_endplate_thickness_mm": (0.1, 3.0, "mm"),
         "canal_width_mm": (10.0, 40.0, "mm"),
         "canal_depth_mm": (8.0, 30.0, "mm"),
         "pedicle_width_mm": (3.0, 25.0, "mm"),
@@ -47,8 +54,22 @@ _RANGES: Mapping[str, tuple[float, float, str]] = MappingProxyType(
         "transverse_span_mm": (35.0, 120.0, "mm"),
         "height_mm": (1.0, 25.0, "mm"),
         "wedge_deg": (-15.0, 25.0, "degrees"),
+        "nucleus_area_fraction": (0.05, 0.8, ""),
+        "nucleus_posterior_mm": (-8.0, 8.0, "mm"),
+        "bulge_mm": (0.0, 5.0, "mm"),
     }
 )
+
+
+DIMENSION_UNITS: Mapping[str, str] = MappingProxyType({name: unit for name, (_, _, unit) in _RANGES.items()})
+"""Unit of every number of `VertebraDimensions` and `DiscDimensions`; empty where it has none."""
+
+_DEEPEST_HOLLOW = 0.7
+"""Sum of both concavities over the lower wall's height: a biconcave body keeps at least 30 % of it; a choice."""
+_FARTHEST_APEX = 0.8
+"""Place of the deepest point over the radius of the hollow: beyond, the hollow's outer slope turns into a step."""
+_LOWEST_WALL_MM = 2.0
+"""Lowest wall a body can be meshed with; a choice."""
 
 
 def check_between(name: str, value: float, low: float, high: float, unit: str, *, where: str | None = None) -> None:
@@ -85,13 +106,17 @@ class VertebraDimensions:
     posterior_height_mm, anterior_height_mm : float
         Height of the body between the endplate rims, at its posterior and anterior wall.
     superior_concavity_mm, inferior_concavity_mm : float
-        Depth of the endplate's centre below the plane of its rim.
+        Depth of the endplate's deepest point below the plane of its rim.
+    superior_apex_fraction, inferior_apex_fraction : float
+        Where that point lies: 0 on the section's centre, 1 on the posterior and -1 on the anterior wall.
     central_endplate_fraction : float
         Diameter of the concave part over the diameter of the endplate.
     waist_fraction : float
         Narrowing at mid-height: 1 minus the width there over the mean width of the endplates.
     posterior_indentation_mm : float
         How far the posterior wall lies in front of the ellipse that the rest of the section follows.
+    shell_thickness_mm, superior_endplate_thickness_mm, inferior_endplate_thickness_mm : float
+        True thickness of the cortical shell and of the bony endplates.
     canal_width_mm, canal_depth_mm : float
         Spinal canal: distance between the pedicles, and depth in the mid-sagittal plane.
     pedicle_width_mm, pedicle_height_mm : float
@@ -125,15 +150,37 @@ class VertebraDimensions:
     lamina_thickness_mm: float = 6.0
     spinous_process_mm: float = 22.0
     transverse_span_mm: float = 70.0
+    superior_apex_fraction: float = 0.0
+    inferior_apex_fraction: float = 0.0
+    shell_thickness_mm: float = 0.35
+    superior_endplate_thickness_mm: float = 0.35
+    inferior_endplate_thickness_mm: float = 0.35
 
     def __post_init__(self) -> None:
         _check_fields(self, self.level)
         lowest = min(self.posterior_height_mm, self.anterior_height_mm)
         hollow = self.superior_concavity_mm + self.inferior_concavity_mm
-        if hollow > 0.5 * lowest:
+        if hollow > _DEEPEST_HOLLOW * lowest:
             raise InputError(
                 f"the endplates of {self.level} are {hollow:g} mm hollow in a body only {lowest:g} mm high",
-                fix="keep superior_concavity_mm + inferior_concavity_mm under half the lower height",
+                fix=f"keep superior_concavity_mm + inferior_concavity_mm under {_DEEPEST_HOLLOW:g} of the lower height",
+            )
+        for side in ("superior", "inferior"):
+            apex = getattr(self, f"{side}_apex_fraction")
+            if abs(apex) > _FARTHEST_APEX * self.central_endplate_fraction:
+                raise InputError(
+                    f"{side}_apex_fraction = {apex:g} lies at or beyond the edge of the hollow, "
+                    f"{self.central_endplate_fraction:g}",
+                    where=self.level,
+                    fix=f"keep it within {_FARTHEST_APEX:g} of central_endplate_fraction",
+                )
+        half_depth = 0.5 * max(self.superior_depth_mm, self.inferior_depth_mm)
+        wall = self.mid_height_mm - 2.0 * abs(self.rim_slope) * half_depth
+        if wall < _LOWEST_WALL_MM:
+            raise InputError(
+                f"the rims of {self.level} meet: the body is {wall:.1f} mm high at its lower wall",
+                where=f"y = {'-' if self.rim_slope > 0 else ''}{half_depth:.1f} mm in the body frame",
+                fix="bring anterior_height_mm and posterior_height_mm, or the two endplate depths, closer together",
             )
 
     @property
@@ -166,6 +213,12 @@ class DiscDimensions:
         centre by both concavities (2.2 mm with the defaults; 0.4 mm in the mean over the area).
     wedge_deg : float
         Angle between the two rim planes, positive where the disc is higher in front (lordotic).
+    nucleus_area_fraction : float
+        Area of the nucleus over that of the disc, both at mid-height.
+    nucleus_posterior_mm : float
+        How far the nucleus' centre lies behind the centre of the section.
+    bulge_mm : float
+        How far the unloaded disc's outline stands out at mid-height over the line between the two rims.
 
     Raises
     ------
@@ -177,6 +230,9 @@ class DiscDimensions:
     lower: str
     height_mm: float
     wedge_deg: float
+    nucleus_area_fraction: float = 0.40
+    nucleus_posterior_mm: float = 0.0
+    bulge_mm: float = 0.0
 
     def __post_init__(self) -> None:
         _check_fields(self, self.name)
@@ -269,7 +325,7 @@ def disc_dimensions(upper: str, lower: str, **overrides: float) -> DiscDimension
     upper, lower : str
         Neighbouring levels, cranial first, T10 to L5.
     **overrides : float
-        `height_mm` or `wedge_deg`.
+        Fields of `DiscDimensions` to replace.
 
     Raises
     ------

@@ -37,6 +37,16 @@ _CANAL = Source(
     "Diagnostics 2023, 13:734 (means 276 to 323 mm2): a canal seen from end to end is narrower than one slice of it",
     "choice",
 )
+_LAYER = Source(
+    "Silva et al. 1994, Bone 15:409: mean of direct measurements of shell and endplate at L1 over 45 years; taken for "
+    "every level (the cortex of L1 is thinner than that of L2 to L5 in Palepu et al. 2019, Int J Spine Surg 13:361)",
+    "read (L1); choice (other levels)",
+)
+_APEX = Source(
+    "the section's centre, 2 mm behind half the depth; CT of lower lumbar spines finds the deepest point in the "
+    "posterior half of the endplate (W. Sun et al., CT of 80 adults, L3 to S1), without a number in its abstract",
+    "choice",
+)
 _ARCH = Source("a plausible size, so that a label map looks like a vertebra; no result depends on it", "choice")
 
 DIMENSION_SOURCES: Mapping[str, Source] = MappingProxyType(
@@ -49,11 +59,16 @@ DIMENSION_SOURCES: Mapping[str, Source] = MappingProxyType(
         "anterior_height_mm": Source("compiled from radiographic and cadaver series", "recalled, low"),
         "superior_concavity_mm": _WANG,
         "inferior_concavity_mm": _WANG,
+        "superior_apex_fraction": _APEX,
+        "inferior_apex_fraction": _APEX,
         "central_endplate_fraction": _WANG,
         "waist_fraction": Source(
             "makes the volume of L1 the 25 cm3 implied by Liebschner 2001 (14 % fill is 3.5 cm3)", "choice"
         ),
         "posterior_indentation_mm": Source("a slightly concave posterior wall, flat to 0.5 mm", "choice"),
+        "shell_thickness_mm": _LAYER,
+        "superior_endplate_thickness_mm": _LAYER,
+        "inferior_endplate_thickness_mm": _LAYER,
         "canal_width_mm": _CANAL,
         "canal_depth_mm": _CANAL,
         "pedicle_width_mm": _PEDICLE,
@@ -70,6 +85,13 @@ DIMENSION_SOURCES: Mapping[str, Source] = MappingProxyType(
             "0 to 6 degrees of kyphosis and L1 to L5 about 43 degrees of lordosis (recalled, high)",
             "read (L4-L5); choice (others)",
         ),
+        "nucleus_area_fraction": Source("within the 30 to 50 % of the disc's area that models use", "recalled, high"),
+        "nucleus_posterior_mm": Source(
+            "concentric with the normalised section, whose centre already lies behind the centroid; the nucleus' "
+            "centroid is slightly posterior in B. Yang et al. 2019, J Biomech Eng 141:051004 (abstract, no number)",
+            "choice",
+        ),
+        "bulge_mm": Source("flush with both rims, as the discs between labelled bodies are", "choice"),
     }
 )
 """Source and standing of every field of `VertebraDimensions` and `DiscDimensions`."""

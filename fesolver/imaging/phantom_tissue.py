@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fesolver.anatomy.density_fields import rim_axial_pattern
 from fesolver.anatomy.dimensions import check_between
 from fesolver.anatomy.levels import LEVELS
 from fesolver.anatomy.shape import BodyCoordinates
-from fesolver.errors import InputError
+from fesolver.anatomy.t_score import density_from_t_score
 
 __all__ = ["PhantomTissue", "density_from_t_score", "inner_fraction", "mixed_density", "trabecular_pattern"]
 
-_T_SCORE_INTERCEPT = 0.1467
-_T_SCORE_SLOPE = 0.0267
 _TEXTURE = 1
 """Purpose number of the texture in `SeedSequence(seed, spawn_key=(level, purpose))`."""
 _MODES = 96
@@ -78,52 +76,6 @@ class PhantomTissue:
         check_between("soft_tissue_g_cm3", self.soft_tissue_g_cm3, -0.2, 0.2, "g/cm3")
 
 
-def density_from_t_score(t_score: float) -> float:
-    """Trabecular density that matches a DXA T-score, g/cm3 (`rho_qct`).
-
-    Parameters
-    ----------
-    t_score : float
-        T-score of the lumbar spine.
-
-    Returns
-    -------
-    float
-        0.1467 + 0.0267 T.
-
-    Raises
-    ------
-    InputError
-        If the T-score is not finite, over 5, or so low that the density would not be positive.
-
-    Notes
-    -----
-    The line joins two pairs of clinical cut-offs: T = -1 with 120 and T = -2.5 with 80 mg/cm3 (ACR practice parameter
-    for QCT). It is an equivalence of thresholds and no measured regression: a patient of that T-score may well be
-    30 mg/cm3 above or below.
-
-    Examples
-    --------
-    >>> round(density_from_t_score(-2.5), 3)
-    0.08
-    """
-    if not isfinite(t_score):
-        raise InputError(f"t_score is {t_score}, not a finite number")
-    if t_score > 5.0:
-        raise InputError(
-            f"t_score = {t_score:g} is over 5",
-            fix="a T-score is in standard deviations (osteoporosis: -2.5 and below); give a density as density_g_cm3",
-        )
-    density = _T_SCORE_INTERCEPT + _T_SCORE_SLOPE * t_score
-    if density <= 0.0:
-        lowest = -_T_SCORE_INTERCEPT / _T_SCORE_SLOPE
-        raise InputError(
-            f"t_score = {t_score:g} gives a density of {1000 * density:.1f} mg/cm3",
-            fix=f"use a T-score over {lowest:.2f}, or give density_g_cm3",
-        )
-    return density
-
-
 def inner_fraction(depth_mm: NDArray[np.float64], voxel_mm: float) -> NDArray[np.float64]:
     """Share of each voxel that lies on the inner side of a surface, from the depth of its centre.
 
@@ -165,11 +117,12 @@ def trabecular_pattern(
     (n,) ndarray
         Positive factor, dimensionless.
     """
-    s = np.clip((body.radius - 0.6) / 0.2, 0.0, 1.0)
-    rim = 1.0 + (tissue.rim_density_ratio - 1.0) * s * s * (3.0 - 2.0 * s)
-    ratio = tissue.inferior_superior_ratio
-    axial = 1.0 - (ratio - 1.0) / (ratio + 1.0) * np.clip(body.height, -1.0, 1.0)
-    pattern = rim * axial
+    pattern = rim_axial_pattern(
+        body.radius,
+        body.height,
+        rim_density_ratio=tissue.rim_density_ratio,
+        inferior_superior_ratio=tissue.inferior_superior_ratio,
+    )
     if tissue.texture_sd > 0.0:
         inside = body.depth_mm > -2.0 * tissue.texture_length_mm
         texture = _texture(local[inside], level, tissue.texture_length_mm, seed)

@@ -2,62 +2,127 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from fesolver.errors import InputError
+from fesolver.fem.elements import FACET_OF_SIZE, quadrature, shape_functions, shape_gradients
 from fesolver.meshing.spine_mesh import SpineMesh, Surface
 
-__all__ = ["cell_centroids", "cell_volumes", "depth_below", "region_volume", "section_area"]
+__all__ = [
+    "cell_centroids",
+    "cell_moments",
+    "cell_volumes",
+    "depth_below",
+    "determinants",
+    "facet_surface",
+    "facet_vectors",
+    "jacobians",
+    "nodes_last",
+    "region_volume",
+    "section_area",
+]
 
-_GAUSS = (0.5 - 0.5 / np.sqrt(3.0), 0.5 + 0.5 / np.sqrt(3.0))
+_DEGREE: Mapping[str, int] = MappingProxyType({"hex8": 3, "hex20": 7, "tet4": 1, "tet10": 5, "wedge6": 3, "wedge15": 7})
+"""Degree that makes volume and first moment exact."""
+
+_TRIANGLES: Mapping[int, tuple[tuple[int, int, int], ...]] = MappingProxyType(
+    {
+        3: ((0, 1, 2),),
+        4: ((0, 1, 2), (0, 2, 3)),
+        6: ((0, 3, 5), (1, 4, 3), (2, 5, 4), (3, 4, 5)),
+        8: ((0, 4, 7), (1, 5, 4), (2, 6, 5), (3, 7, 6), (4, 5, 6), (4, 6, 7)),
+    }
+)
+"""Flat triangles through the nodes of a facet of so many nodes."""
 
 
-def _shape_functions(x: float, y: float, z: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Trilinear shape functions (8,) and gradients (8, 3) on the unit cube, VTK order."""
-    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]])
-    parts = np.where(corners == 1, [x, y, z], [1 - x, 1 - y, 1 - z])
-    signs = np.where(corners == 1, 1.0, -1.0)
-    gradient = np.stack(
-        [
-            signs[:, 0] * parts[:, 1] * parts[:, 2],
-            parts[:, 0] * signs[:, 1] * parts[:, 2],
-            parts[:, 0] * parts[:, 1] * signs[:, 2],
-        ],
-        axis=1,
-    )
-    return parts.prod(axis=1), gradient
+def jacobians(nodes: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Jacobians (3, 3, n) at one reference point: row g holds the derivative of x, y, z by reference coordinate g.
+
+    `nodes` (k, 3, n) are the cells' nodes with cells last, `gradient` (k, 3) the shape functions' at the point. Sums
+    run in fixed order.
+    """
+    out = np.zeros((gradient.shape[1], 3, nodes.shape[2]))
+    for node, slopes in zip(nodes, gradient, strict=True):
+        for row, slope in zip(out, slopes, strict=True):
+            if slope != 0.0:
+                row += slope * node
+    return out
 
 
-def _moments(mesh: SpineMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Volume and first moment of every cell, by 2 x 2 x 2 Gauss points."""
-    corners = mesh.points[mesh.cells]
-    volume = np.zeros(len(mesh.cells))
-    moment = np.zeros((len(mesh.cells), 3))
-    for x in _GAUSS:
-        for y in _GAUSS:
-            for z in _GAUSS:
-                shape, gradient = _shape_functions(x, y, z)
-                weight = np.linalg.det(np.einsum("nad,ag->ndg", corners, gradient)) / 8.0
-                volume += weight
-                moment += weight[:, None] * np.einsum("nad,a->nd", corners, shape)
-    return volume, moment
+def determinants(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Determinants (n,) of matrices given as (3, 3, n)."""
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    return np.asarray(a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g))
+
+
+def nodes_last(mesh_points: NDArray[np.float64], cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Nodes of cells (k, 3, n), cells last."""
+    return np.ascontiguousarray(np.moveaxis(mesh_points[cells], 0, -1))
+
+
+def cell_moments(mesh: SpineMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Volume (n_cells,), mm3, and centroid (n_cells, 3), mm, of every cell; exact, curved or not."""
+    if mesh.lattice is not None:
+        lattice = mesh.lattice
+        volume = np.full(len(mesh.cells), float(np.prod(lattice.spacing)))
+        return volume, np.asarray(lattice.origin + (lattice.cell_index + 0.5) * lattice.spacing)
+    nodes = nodes_last(mesh.points, mesh.cells)
+    volume, moment = np.zeros(len(mesh.cells)), np.zeros((3, len(mesh.cells)))
+    xi, weights = quadrature(mesh.element, _DEGREE[mesh.element])
+    shapes, gradients = shape_functions(mesh.element, xi), shape_gradients(mesh.element, xi)
+    for shape, gradient, weight in zip(shapes, gradients, weights, strict=True):
+        det_jacobian = determinants(jacobians(nodes, gradient)) * weight
+        volume += det_jacobian
+        moment += det_jacobian * jacobians(nodes, shape[:, None])[0]
+    return volume, np.ascontiguousarray((moment / volume).T)
 
 
 def cell_volumes(mesh: SpineMesh) -> NDArray[np.float64]:
-    """Volume of every cell, mm3, (n_cells,); exact for any trilinear hexahedron."""
-    if mesh.lattice is not None:
-        return np.full(len(mesh.cells), float(np.prod(mesh.lattice.spacing)))
-    return _moments(mesh)[0]
+    """Volume of every cell, mm3, (n_cells,)."""
+    return cell_moments(mesh)[0]
 
 
 def cell_centroids(mesh: SpineMesh) -> NDArray[np.float64]:
     """Centroid of every cell, mm, (n_cells, 3)."""
-    if mesh.lattice is not None:
-        return np.asarray(mesh.lattice.origin + (mesh.lattice.cell_index + 0.5) * mesh.lattice.spacing)
-    volume, moment = _moments(mesh)
-    return np.asarray(moment / volume[:, None])
+    return cell_moments(mesh)[1]
+
+
+def facet_vectors(points: NDArray[np.float64], facets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Vector area of facets: the integral of the unit normal over each, mm2, (m, 3).
+
+    Parameters
+    ----------
+    points : (n, 3) ndarray
+        mm.
+    facets : (m, 3, 4, 6 or 8) ndarray of int64
+        Point ids, counter-clockwise seen from the side the vectors point to, corners first.
+
+    Notes
+    -----
+    Vector areas of a closed surface sum to zero whatever the facets' curvature; the length is the area of a flat facet,
+    and less than that of a curved one by a second order in its turn.
+    """
+    name = FACET_OF_SIZE[facets.shape[1]]
+    xi, weights = quadrature(name)
+    corners = points[facets]
+    out = np.zeros((len(facets), 3))
+    for gradient, weight in zip(shape_gradients(name, xi), weights, strict=True):
+        tangents = np.einsum("nad,ag->ngd", corners, gradient)
+        out += weight * np.cross(tangents[:, 0], tangents[:, 1])
+    return out
+
+
+def facet_surface(points: NDArray[np.float64], facets: NDArray[np.int64], cells: NDArray[np.int64]) -> Surface:
+    """A surface with the normals and areas of its facets' vector areas."""
+    vectors = facet_vectors(points, facets)
+    areas = np.linalg.norm(vectors, axis=1)
+    return Surface(facets, cells, vectors / areas[:, None], areas)
 
 
 def region_volume(mesh: SpineMesh, name: str) -> float:
@@ -83,7 +148,8 @@ def section_area(mesh: SpineMesh, names: list[str] | tuple[str, ...], frame_name
         Thickness of the slab whose volume is divided by it; at least two cells, or stairs show.
     """
     frame = mesh.frames[frame_name]
-    volume, height = cell_volumes(mesh), frame.to_local(cell_centroids(mesh))[:, 2]
+    volume, centroid = cell_moments(mesh)
+    height = frame.to_local(centroid)[:, 2]
     area = 0.0
     for name in names:
         region = mesh.regions.get(name)
@@ -149,8 +215,8 @@ def depth_below(mesh: SpineMesh, surface_name: str, cells: ArrayLike) -> tuple[N
 
     Notes
     -----
-    Distance from both triangles of a quadrilateral, for the 12 facets whose centres are nearest: exact where facets are
-    of similar size.
+    Distance from the flat triangles through each facet's nodes, for the 12 facets whose centres are nearest: exact
+    where facets are of similar size.
     """
     surface = _surface(mesh, surface_name)
     ids = np.atleast_1d(np.asarray(cells, dtype=np.int64))
@@ -162,11 +228,10 @@ def depth_below(mesh: SpineMesh, surface_name: str, cells: ArrayLike) -> tuple[N
     corners = mesh.points[surface.facets]
     k = min(12, len(corners))
     near = np.asarray(cKDTree(corners.mean(axis=1)).query(points, k=k)[1], dtype=np.int64).reshape(len(points), k)
-    quads = corners[near]
-    p = np.broadcast_to(points[:, None, :], (*quads.shape[:2], 3))
-    distance = np.minimum(
-        _distance_to_triangles(p, quads[..., 0, :], quads[..., 1, :], quads[..., 2, :]),
-        _distance_to_triangles(p, quads[..., 0, :], quads[..., 2, :], quads[..., 3, :]),
+    chosen = corners[near]
+    p = np.broadcast_to(points[:, None, :], (*chosen.shape[:2], 3))
+    distance = np.min(
+        [_distance_to_triangles(p, *(chosen[..., i, :] for i in ids)) for ids in _TRIANGLES[corners.shape[1]]], axis=0
     )
     best = np.argmin(distance, axis=1)
     rows = np.arange(len(points))

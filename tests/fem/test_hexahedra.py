@@ -26,7 +26,8 @@ ENGINEERING = np.array([GRADIENT[0, 0], GRADIENT[1, 1], GRADIENT[2, 2], *(GRADIE
 @pytest.mark.parametrize("poisson", [0.0, 0.3, 0.4999])
 def test_patch_linear_field_is_reproduced_inside(poisson, integration):
     points, cells = distorted_box()
-    K = assemble_stiffness(Problem(points, cells, uniform(len(cells), 1000.0, poisson), integration=integration)).tocsr()
+    problem = Problem(points, cells, uniform(len(cells), 1000.0, poisson), integration=integration)
+    K = assemble_stiffness(problem).tocsr()
     exact = (points @ GRADIENT.T).ravel()
     fixed = all_dofs(np.flatnonzero(is_on_box(points)))
     free = np.setdiff1d(np.arange(exact.size), fixed)

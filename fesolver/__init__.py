@@ -9,8 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fesolver.anatomy.cohort import random_cohort
+    from fesolver.anatomy.column import build_column
+    from fesolver.anatomy.fractures import Fracture
+    from fesolver.anatomy.recipe import SpineRecipe
     from fesolver.errors import ConvergenceError, FesolverError, InputError, MissingDependencyError
-    from fesolver.fem.problem import Elasticity, LinearTie, Loads, Problem, RigidBody, RigidLoad
+    from fesolver.fem.distributed import pressure_force, traction_force
+    from fesolver.fem.facets import outer_facets
+    from fesolver.fem.members import springs, trusses
+    from fesolver.fem.problem import Elasticity, FluidCavity, LinearTie, Loads, Members, Problem, RigidBody, RigidLoad
+    from fesolver.fem.quadrature_fields import body_force
+    from fesolver.fem.recovery import recover_fields
+    from fesolver.meshing.ct_density import ct_density
+    from fesolver.meshing.structured import mesh_column
+    from fesolver.meshing.structured_tissue import structured_tissue
+    from fesolver.outcomes.convergence import convergence_study
+    from fesolver.outcomes.error_estimate import estimate_error
     from fesolver.report.html import write_report
     from fesolver.report.results import read_results
     from fesolver.solvers.prepare import prepare
@@ -20,8 +34,31 @@ if TYPE_CHECKING:
     from fesolver.study.runner import RunSummary, run_study
 
 _HOMES = {
+    "fesolver.anatomy.cohort": ("random_cohort",),
+    "fesolver.anatomy.column": ("build_column",),
+    "fesolver.anatomy.fractures": ("Fracture",),
+    "fesolver.anatomy.recipe": ("SpineRecipe",),
     "fesolver.errors": ("ConvergenceError", "FesolverError", "InputError", "MissingDependencyError"),
-    "fesolver.fem.problem": ("Elasticity", "LinearTie", "Loads", "Problem", "RigidBody", "RigidLoad"),
+    "fesolver.fem.distributed": ("pressure_force", "traction_force"),
+    "fesolver.fem.facets": ("outer_facets",),
+    "fesolver.fem.members": ("springs", "trusses"),
+    "fesolver.fem.problem": (
+        "Elasticity",
+        "FluidCavity",
+        "LinearTie",
+        "Loads",
+        "Members",
+        "Problem",
+        "RigidBody",
+        "RigidLoad",
+    ),
+    "fesolver.fem.quadrature_fields": ("body_force",),
+    "fesolver.fem.recovery": ("recover_fields",),
+    "fesolver.meshing.ct_density": ("ct_density",),
+    "fesolver.meshing.structured": ("mesh_column",),
+    "fesolver.meshing.structured_tissue": ("structured_tissue",),
+    "fesolver.outcomes.convergence": ("convergence_study",),
+    "fesolver.outcomes.error_estimate": ("estimate_error",),
     "fesolver.report.html": ("write_report",),
     "fesolver.report.results": ("read_results",),
     "fesolver.solvers.prepare": ("prepare",),
@@ -37,27 +74,45 @@ __all__ = [
     "Elasticity",
     "FesolverError",
     "Fixed",
+    "FluidCavity",
+    "Fracture",
     "InputError",
     "LinearTie",
     "Loads",
+    "Members",
     "MissingDependencyError",
     "Pad",
     "Problem",
     "RigidBody",
     "RigidLoad",
     "RunSummary",
+    "SpineRecipe",
     "StudyConfig",
     "VoxelSolution",
     "VoxelSystem",
     "__version__",
+    "body_force",
+    "build_column",
+    "convergence_study",
+    "ct_density",
     "demo_study",
+    "estimate_error",
     "load_study",
+    "mesh_column",
+    "outer_facets",
     "prepare",
     "prepare_voxels",
+    "pressure_force",
+    "random_cohort",
     "read_results",
+    "recover_fields",
     "run_study",
     "solve_voxels",
+    "springs",
+    "structured_tissue",
     "study_from_dict",
+    "traction_force",
+    "trusses",
     "write_report",
 ]
 

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.elements import FACET_OF_SIZE, FACETS
-from fesolver.fem.facets import checked_facets, facet_chunks, facet_points
+from fesolver.fem.facets import OuterFacets, checked_facets, facet_chunks, facet_points, outer_facets
 from fesolver.fem.problem import FluidCavity, Problem
 
-__all__ = ["check_cavities", "check_wall", "enclosed_volume", "volume_gradient"]
+__all__ = ["check_cavities", "check_wall", "enclosed_volume", "volume_gradient", "wall_cells"]
 
 _FLAT = 1e-9
 """A wall that encloses less than this part of the cube of its size encloses nothing but round-off."""
@@ -124,6 +124,34 @@ def check_cavities(problem: Problem) -> None:
             )
         if np.isinf(cavity.bulk_modulus):
             _refuse_rigid_wall(problem, cavity)
+
+
+def wall_cells(problem: Problem, cavity: FluidCavity) -> NDArray[np.int64]:
+    """The cell behind each facet of a cavity's wall, (m,).
+
+    Raises
+    ------
+    InputError
+        If a facet is no face of a cell, or lies between two.
+    """
+    is_wall = np.zeros(len(problem.points), dtype=bool)
+    is_wall[cavity.facets.ravel()] = True
+    near = np.flatnonzero(is_wall[problem.cells].any(axis=1))
+    kind = FACET_OF_SIZE[cavity.facets.shape[1]]
+    outer = outer_facets(problem.cells[near], problem.element).get(kind, OuterFacets(cavity.facets[:0], near[:0]))
+    both = np.sort(np.concatenate([outer.facets, cavity.facets]), axis=1)
+    number = np.unique(both, axis=0, return_inverse=True)[1].ravel()
+    owner = np.full(number.max() + 1, -1)
+    owner[number[: len(outer.facets)]] = near[outer.cells]
+    found = owner[number[len(outer.facets) :]]
+    if np.any(found < 0):
+        at = problem.points[cavity.facets[np.argmin(found)]].mean(axis=0)
+        raise InputError(
+            f"{int(np.sum(found < 0))} facets of the wall of cavity {cavity.name!r} are no outer faces of cells",
+            where=_place(at),
+            fix="take the wall's facets from faces of the cells around it",
+        )
+    return np.asarray(found)
 
 
 def check_wall(points: NDArray[np.float64], cavity: FluidCavity) -> None:

@@ -11,13 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.cavity import volume_gradient
-from fesolver.fem.elements import FACET_OF_SIZE
-from fesolver.fem.facets import OuterFacets, outer_facets
 from fesolver.fem.members import member_forces
-from fesolver.fem.problem import FluidCavity, Problem
+from fesolver.fem.problem import Problem
 from fesolver.fem.recovery import cell_nodal_forces
 
-__all__ = ["CutForces", "cut_forces", "wall_cells"]
+__all__ = ["CutForces", "cut_forces"]
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
@@ -86,7 +84,7 @@ def cut_forces(
     Notes
     -----
     Trusses and springs pass their force where one end belongs to cells below and the other to cells above, or to
-    neither; a point that both share counts as above. A fluid passes its pressure on the wall of the cells below.
+    neither; a point that both share counts as above. A fluid's pressure on the points below is part of the force.
     """
     n_points = len(problem.points)
     is_above = np.zeros(n_points, dtype=bool)
@@ -97,7 +95,7 @@ def cut_forces(
     nodal = cell_nodal_forces(problem, u, cells, initial_strain) * is_above[problem.cells[cells]][:, :, None]
     centre = np.asarray(about, dtype=np.float64)
     arms = problem.points[problem.cells[cells]] - centre
-    other = _member_force(problem, u, below, is_above) + _fluid_force(problem, below, pressures)
+    other = _member_force(problem, u, below, is_above) + _fluid_force(problem, is_above, pressures)
     return CutForces(
         cells=cells,
         forces=nodal.sum(axis=1),
@@ -124,39 +122,10 @@ def _member_force(
     return out
 
 
-def wall_cells(problem: Problem, cavity: FluidCavity) -> NDArray[np.int64]:
-    """The cell behind each facet of a cavity's wall, (m,).
-
-    Raises
-    ------
-    InputError
-        If a facet is no face of a cell, or lies between two.
-    """
-    is_wall = np.zeros(len(problem.points), dtype=bool)
-    is_wall[cavity.facets.ravel()] = True
-    near = np.flatnonzero(is_wall[problem.cells].any(axis=1))
-    kind = FACET_OF_SIZE[cavity.facets.shape[1]]
-    outer = outer_facets(problem.cells[near], problem.element).get(kind, OuterFacets(cavity.facets[:0], near[:0]))
-    both = np.sort(np.concatenate([outer.facets, cavity.facets]), axis=1)
-    number = np.unique(both, axis=0, return_inverse=True)[1].ravel()
-    owner = np.full(number.max() + 1, -1)
-    owner[number[: len(outer.facets)]] = near[outer.cells]
-    found = owner[number[len(outer.facets) :]]
-    if np.any(found < 0):
-        at = problem.points[cavity.facets[np.argmin(found)]].mean(axis=0)
-        raise InputError(
-            f"{int(np.sum(found < 0))} facets of the wall of cavity {cavity.name!r} are no outer faces of cells",
-            where="({:.1f}, {:.1f}, {:.1f}) mm".format(*at),
-            fix="take the wall's facets from faces of the cells around it",
-        )
-    return np.asarray(found)
-
-
-def _fluid_force(problem: Problem, below: NDArray[np.bool_], pressures: Mapping[str, float]) -> NDArray[np.float64]:
-    """Nodal forces (n_points, 3), N, of fluids on the walls of the cells below a cut."""
+def _fluid_force(problem: Problem, is_above: NDArray[np.bool_], pressures: Mapping[str, float]) -> NDArray[np.float64]:
+    """Nodal forces (n_points, 3), N, of fluids on the points below a cut; those on the cut are in the cells' forces."""
     out = np.zeros_like(problem.points)
     for cavity in problem.cavities:
-        wall = cavity.facets[below[wall_cells(problem, cavity)]]
-        if 0 < len(wall) < len(cavity.facets):  # a whole wall balances itself
-            out += pressures.get(cavity.name, 0.0) * volume_gradient(problem.points, wall)
+        out += pressures.get(cavity.name, 0.0) * volume_gradient(problem.points, cavity.facets)
+    out[is_above] = 0.0
     return out

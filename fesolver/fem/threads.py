@@ -15,8 +15,10 @@ _kernels = threading.RLock()
 
 
 def threads_for(n_unknowns: int, count: int) -> int:
-    """Threads to use on a grid of `n_unknowns`: 1 where it is small."""
-    return count if n_unknowns >= SERIAL_LIMIT else 1
+    """Threads to use on a grid of `n_unknowns`: 1 where it is small, and never more than numba was started with."""
+    from numba import config
+
+    return min(count, int(vars(config)["NUMBA_NUM_THREADS"])) if n_unknowns >= SERIAL_LIMIT else 1
 
 
 @contextmanager

@@ -47,6 +47,8 @@ class _FreeNodes:
         Components that are prescribed, tied, or nothing holds.
     starts, columns : ndarray
         Pattern of the matrix on them.
+    size : float
+        A length of the order of a cell, mm.
     number : (n_points,) ndarray of int32
         Place in `order`, -1 for the others.
     """
@@ -56,6 +58,7 @@ class _FreeNodes:
     is_fixed: NDArray[np.bool_]
     starts: NDArray[np.int64]
     columns: NDArray[np.int32]
+    size: float
 
 
 class AmgSystem(BaseSystem):
@@ -107,17 +110,17 @@ class AmgSystem(BaseSystem):
         if self._nodes is None:
             self._nodes = _free_nodes(problem, K)
         nodes = self._nodes
-        n = len(nodes.order)
         values = np.zeros(9 * len(nodes.columns) + PADDING)
         reduction.free_values(
             K.indptr, K.indices, K.data, nodes.order, nodes.number, nodes.is_fixed, nodes.starts, nodes.columns, values
         )
-        full = Blocks(3, nodes.starts, nodes.columns, values)
-        first = BlockLevel.make(full, problem.points[nodes.order], _size(problem, nodes), self._n_threads)
-        self._upper = np.zeros(9 * len(first.columns) + PADDING)
-        block_sparse.upper_part(3, nodes.starts, nodes.columns, values, first.starts.copy(), first.columns, self._upper)
         R = _rigid_matrix(problem, self._rigid)
         KR = np.asarray(K @ R)
+        del K  # the largest array of the set-up: gone before the levels are made
+        upper = Blocks(3, nodes.starts, nodes.columns, values)
+        first, self._upper = _first_level(upper, problem.points[nodes.order], nodes.size, self._n_threads)
+        full = Blocks(3, nodes.starts, nodes.columns, values.astype(np.float32))
+        del upper, values
         columns = KR.reshape(len(problem.points), 3, R.shape[1])[nodes.order]
         columns[nodes.is_fixed.reshape(-1, 3)] = 0.0
         self._rigid_rows = np.flatnonzero(columns.any(axis=(1, 2)))
@@ -127,7 +130,10 @@ class AmgSystem(BaseSystem):
         first.rigid_matrix = self._rigid_block
         levels = build_levels(first, full, self._n_threads, degrees=DEGREES[ELEMENTS[problem.element].order])
         if levels is None:
-            raise InputError(f"{n} nodes in too many separate parts for algebraic multigrid", fix="use method='direct'")
+            raise InputError(
+                f"{len(nodes.order)} nodes in too many separate parts for algebraic multigrid",
+                fix="use method='direct'",
+            )
         self._levels: BlockLevels = levels
         self._first = first
 
@@ -308,11 +314,24 @@ def _free_nodes(problem: Problem, K: Any) -> _FreeNodes:
     count = reduction.free_pattern(K.indptr, K.indices, order, number, starts, none(np.int32))
     columns = np.empty(count, np.int32)
     reduction.free_pattern(K.indptr, K.indices, order, number, starts, columns)
-    return _FreeNodes(order, number, is_fixed[order].ravel(), starts, columns)
+    size = _size(problem.points[order], starts, columns)
+    return _FreeNodes(order, number, is_fixed[order].ravel(), starts, columns, size)
 
 
-def _size(problem: Problem, nodes: _FreeNodes) -> float:
-    """A length, mm, of the order of a cell: neighbours' median distance."""
-    rows = np.repeat(np.arange(len(nodes.order)), np.diff(nodes.starts))
-    apart = np.linalg.norm(problem.points[nodes.order[rows]] - problem.points[nodes.order[nodes.columns]], axis=1)
+def _first_level(
+    full: Blocks, places: NDArray[np.float64], size: float, n_threads: int
+) -> tuple[BlockLevel, NDArray[np.float64]]:
+    """The finest level, and the upper half of its matrix in float64."""
+    first = BlockLevel.make(full, places, size, n_threads)
+    upper = np.zeros(9 * len(first.columns) + PADDING)
+    block_sparse.upper_part(3, full.starts, full.columns, full.values, first.starts.copy(), first.columns, upper)
+    return first, upper
+
+
+def _size(places: NDArray[np.float64], starts: NDArray[np.int64], columns: NDArray[np.int32]) -> float:
+    """A length, mm, of the order of a cell: the median distance of some thousand nodes from their neighbours."""
+    some = np.arange(0, len(places), max(1, len(places) // 4096))
+    apart = np.concatenate(
+        [np.zeros(0)] + [np.linalg.norm(places[columns[starts[i] : starts[i + 1]]] - places[i], axis=1) for i in some]
+    )
     return float(np.median(apart[apart > 0.0])) if apart.any() else 1.0

@@ -1,4 +1,4 @@
-"""Vectors of eight floats as numba values: loads, stores, sums, products, shifts by a lane.
+"""Vectors of eight floats as numba values: loads, stores, sums, products, quotients, shifts by a lane.
 
 A kernel written with them runs eight neighbouring cells at once whatever the auto-vectoriser makes of its loops. LLVM
 splits a vector where the machine's are shorter. A product and the sum it goes into may be fused (one rounding instead
@@ -53,6 +53,7 @@ def _binary(function, instruction):
 _binary(operator.add, "fadd")
 _binary(operator.sub, "fsub")
 _binary(operator.mul, "fmul")
+_binary(operator.truediv, "fdiv")
 
 
 def _pointer(context, builder, array_type, array, at):

@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Concatenate, ParamSpec
 
@@ -39,6 +40,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class MeshKind(Enum):
+    """Kinds of meshes that the demo comes in."""
+
+    VOXEL = "voxel"
+    STRUCTURED = "structured"
 
 
 @dataclass
@@ -138,6 +146,9 @@ def _root(version: Version = False, verbose: Verbose = False, quiet: Quiet = Fal
 def demo(
     context: typer.Context,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Result folder.")] = Path("fesolver-demo"),
+    mesh: Annotated[
+        MeshKind, typer.Option("--mesh", help="Voxels of a synthetic CT, or a parametric segment in smooth hexahedra.")
+    ] = MeshKind.VOXEL,
     no_report: NoReport = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -147,7 +158,7 @@ def demo(
     """Run the built-in synthetic T12-L2 segment with a vertebroplasty of L1; needs no file and no network."""
     from fesolver.study.demo import demo_study
 
-    return _run(_Options.of(context), demo_study(), out, no_report=no_report, overwrite=overwrite)
+    return _run(_Options.of(context), demo_study(mesh.value), out, no_report=no_report, overwrite=overwrite)
 
 
 @app.command()
@@ -209,6 +220,57 @@ def check(
             f"cannot write {path}: {error.strerror}", where="--picture", fix="give a place you may write to"
         ) from error
     _say(_Options.of(context), "\n".join([*check_lines(checked), f"picture: {path}"]))
+    return DONE
+
+
+@app.command()
+@_ends_well
+def mesh(
+    context: typer.Context,
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one (--list).")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Mesh file: .vtu, .vtk, .msh or .inp; by default NAME.vtu here."),
+    ] = None,
+    refinement: Annotated[
+        float | None, typer.Option("--refinement", metavar="X", help="Instead of the recipe's: 2 halves every cell.")
+    ] = None,
+    element: Annotated[
+        str | None, typer.Option("--element", metavar="hex8|hex20", help="Instead of the recipe's.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="PNG", help="Where the picture goes; by default beside FILE.")
+    ] = None,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="List every dimension with its source, and make no mesh.")
+    ] = False,
+    shipped: Annotated[bool, typer.Option("--list", help="List the shipped recipes, and make no mesh.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make a mesh of a parametric segment from a recipe: the file, what its numbers mean, and a picture."""
+    from fesolver.report.recipe_text import catalogue_lines, recipe_lines, source_lines
+    from fesolver.study.mesh_recipe import find_recipe, make_recipe_mesh, shipped_recipes, spine_of, with_options
+
+    # What was asked for is printed even with --quiet.
+    if shipped:
+        typer.echo("\n".join(catalogue_lines([find_recipe(path)[0] for path in shipped_recipes().values()])))
+        return DONE
+    if recipe is None:
+        raise InputError("which recipe?", where="RECIPE", fix="give a .toml file or a name of `fesolver mesh --list`")
+    table, source = find_recipe(recipe)
+    if sources:
+        typer.echo("\n".join(source_lines(spine_of(table, source=source).source_table())))
+        return DONE
+    from fesolver.report.recipe_files import recipe_paths, write_recipe_files
+
+    paths = recipe_paths(out or Path(f"{table.name}.vtu"), picture, overwrite=overwrite)
+    made = make_recipe_mesh(with_options(table, refinement=refinement, element=element), source=source)
+    write_recipe_files(made, paths)
+    _say(_Options.of(context), "\n".join([*recipe_lines(made), "", *paths.lines()]))
     return DONE
 
 

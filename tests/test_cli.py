@@ -45,7 +45,7 @@ def study(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fesolver.study.runner, "run_study", run_study)
     monkeypatch.setattr(fesolver.study.config, "load_study", lambda path: None)
-    monkeypatch.setattr(fesolver.study.demo, "demo_study", lambda: None)
+    monkeypatch.setattr(fesolver.study.demo, "demo_study", lambda mesh: None)
     monkeypatch.chdir(tmp_path)
     return state
 

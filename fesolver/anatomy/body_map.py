@@ -27,6 +27,11 @@ _STEP = 1e-5
 _CORRECTIONS = 6
 """Corrections of a layer's depth: 1e-10 is left at 1 mm, 2e-8 under the steepest hollows."""
 
+_DEEPEST = 2.0
+"""Depth, normalised, at which a layer has long left its body."""
+_LONGEST = 0.25
+"""Longest step towards the closest place, normalised."""
+
 _Surface = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -239,7 +244,7 @@ def _depth_along(
     depth = thickness_mm / speed
     for _ in range(_CORRECTIONS):
         distance, u, v = _distance(inside(start + sign * depth), surface, u, v)
-        depth = depth + (thickness_mm - distance) / speed
+        depth = np.clip(depth + (thickness_mm - distance) / speed, 0.0, _DEEPEST)
     return np.asarray(depth)
 
 
@@ -268,5 +273,7 @@ def _distance(
     uu, uv, vv = (np.einsum("ni,ni->n", p, q) for p, q in ((fu, fu), (fu, fv), (fv, fv)))
     gu, gv = np.einsum("ni,ni->n", fu, gap), np.einsum("ni,ni->n", fv, gap)
     det = uu * vv - uv**2
-    u, v = u + (vv * gu - uv * gv) / det, v + (uu * gv - uv * gu) / det
+    # Where an extreme hollow leaves no closest place nearby, the steps must not run away.
+    u = u + np.clip((vv * gu - uv * gv) / det, -_LONGEST, _LONGEST)
+    v = v + np.clip((uu * gv - uv * gu) / det, -_LONGEST, _LONGEST)
     return np.linalg.norm(points - surface(u, v), axis=1), u, v

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
+from fesolver.fem.facets import facet_points
 from fesolver.fem.problem import Loads, RigidBody, RigidLoad
 from fesolver.loading.load_case import LoadCase
 from fesolver.meshing.spine_mesh import SpineMesh, Surface
@@ -204,8 +205,12 @@ def _check_pads(
 
 def _area_centroid(mesh: SpineMesh, surface: Surface, axis: NDArray[np.float64]) -> NDArray[np.float64]:
     """Centroid of a surface by its area seen along the axis, mm, (3,): the risers of voxel stairs do not count."""
-    centers = mesh.points[surface.facets].mean(axis=1)
-    seen = surface.areas * np.abs(surface.normals @ axis)
+    if surface.facets.shape[1] > 4:  # mid-sides: curved facets, by quadrature
+        at = facet_points(mesh.points, surface.facets)
+        centers, seen = at.places.reshape(-1, 3), np.abs(at.areas @ axis).ravel()
+    else:
+        centers = mesh.points[surface.facets].mean(axis=1)
+        seen = surface.areas * np.abs(surface.normals @ axis)
     total = float(seen.sum())
     if not total > 0.0:
         raise InputError(

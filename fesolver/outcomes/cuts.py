@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.fem.cavity import wall_cells
 from fesolver.fem.cuts import CutForces, cut_forces
+from fesolver.fem.elements import FACETS
+from fesolver.fem.facets import area_vectors, outer_facets
 from fesolver.outcomes.parts import parts
 from fesolver.outcomes.state import SolvedState
 
-# Faces of a hexahedron in VTK order, counter-clockwise seen from outside.
-_FACES = np.array([[0, 3, 2, 1], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
-
-__all__ = ["axial_moduli", "cells_below", "cut_area", "cut_part", "split_axial_force"]
+__all__ = ["axial_moduli", "cavity_opening", "cells_below", "cut_area", "cut_part", "split_axial_force"]
 
 
 def cells_below(
@@ -64,7 +64,15 @@ def cut_part(
 ) -> tuple[CutForces, NDArray[np.bool_]]:
     """Forces across a plane through one vertebra or disc, moments about `point`, and the cells below it."""
     below = cells_below(state, part, point=point, normal=normal)
-    return cut_forces(state.problem, state.solution.u, below, about=point), below
+    cut = cut_forces(
+        state.problem,
+        state.solution.u,
+        below,
+        about=point,
+        initial_strain=state.loads.initial_strain,
+        pressures=state.solution.cavity_pressure,
+    )
+    return cut, below
 
 
 def axial_moduli(state: SolvedState, cells: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -164,20 +172,62 @@ def cut_area(state: SolvedState, part: str, below: NDArray[np.bool_], normal: ND
     own = state.part_rank == parts(mesh).index(part)
     touching = np.zeros(len(mesh.points), dtype=bool)
     touching[mesh.cells[own & below].ravel()] = True
-    upper = _faces_within(mesh.cells[own & ~below], touching)
+    upper = _outside(state, np.flatnonzero(own & ~below), touching)
     touching[:] = False
-    touching[upper.ravel()] = True
-    lower = _faces_within(mesh.cells[own & below], touching)
-    keys = np.unique(np.sort(np.concatenate([lower, upper]), axis=1), axis=0, return_inverse=True)[1].ravel()
-    shared = np.isin(keys[: len(lower)], keys[len(lower) :])
-    a, b, c, d = np.moveaxis(mesh.points[lower[shared]], 1, 0)
-    return float(np.sum(0.5 * np.cross(c - a, d - b) @ normal))
+    touching[mesh.cells[own & ~below].ravel()] = True
+    lower = _outside(state, np.flatnonzero(own & below), touching)
+    area = 0.0
+    for kind in lower.keys() & upper.keys():
+        n = FACETS[kind].n_corners
+        corners = np.sort(np.concatenate([lower[kind], upper[kind]])[:, :n], axis=1)
+        number = np.unique(corners, axis=0, return_inverse=True)[1].ravel()
+        shared = np.isin(number[: len(lower[kind])], number[len(lower[kind]) :])
+        area += float(np.sum(area_vectors(mesh.points, lower[kind][shared]) @ normal))
+    return area
 
 
-def _faces_within(cells: NDArray[np.int64], is_candidate: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Faces, (m, 4), of the cells whose four points are all candidates."""
-    faces = cells[:, _FACES].reshape(-1, 4)
-    return np.asarray(faces[is_candidate[faces].all(axis=1)])
+def cavity_opening(
+    state: SolvedState, part: str, below: NDArray[np.bool_], normal: NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """Area, mm2, of a disc's fluid nucleus at a cut, seen along the cut's normal, and its pressure, MPa.
+
+    Parameters
+    ----------
+    state : SolvedState
+        Gives the problem and the pressure.
+    part : str
+        Disc.
+    below : (n_cells,) ndarray of bool
+        The cells under the cut.
+    normal : (3,) ndarray
+        Cranial unit normal of the cut.
+
+    Returns
+    -------
+    (float, float) or None
+        None for a disc without fluid.
+
+    Notes
+    -----
+    The wall of the cells below the cut, closed by the opening, has no vector area in sum: the opening is the wall's,
+    turned. So the force of the fluid across the cut is exactly pressure times opening.
+    """
+    name = f"{part}/nucleus"
+    cavity = next((c for c in state.problem.cavities if c.name == name), None)
+    if cavity is None:
+        return None
+    wall = cavity.facets[below[wall_cells(state.problem, cavity)]]
+    opening = -float(np.sum(area_vectors(state.problem.points, wall) @ normal)) if len(wall) else 0.0
+    return opening, state.solution.cavity_pressure[name]
+
+
+def _outside(
+    state: SolvedState, cells: NDArray[np.int64], is_candidate: NDArray[np.bool_]
+) -> dict[str, NDArray[np.int64]]:
+    """Outer facets, by kind, of those of the cells that hold a candidate point."""
+    mesh = state.mesh
+    near = mesh.cells[cells[is_candidate[mesh.cells[cells]].any(axis=1)]]
+    return {kind: found.facets for kind, found in outer_facets(near, mesh.element).items()}
 
 
 def _spread(cells: NDArray[np.int64], values: float | NDArray[np.float64], n_cells: int) -> NDArray[np.float64]:

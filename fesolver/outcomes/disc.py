@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from fesolver.errors import InputError
-from fesolver.outcomes.cuts import cut_area, cut_part, split_axial_force
+from fesolver.outcomes.cuts import cavity_opening, cut_area, cut_part, split_axial_force
 from fesolver.outcomes.parts import discs, part_fraction
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.outcomes.weighted import weighted_mean
@@ -16,7 +16,7 @@ __all__ = ["disc_values", "nucleus_pressure"]
 
 
 def nucleus_pressure(state: SolvedState, disc: str) -> float:
-    """Volume mean of -tr(stress)/3 over the nucleus, MPa; positive in compression.
+    """Pressure of a fluid nucleus; volume mean of -tr(stress)/3 over a solid one, MPa; positive in compression.
 
     Raises
     ------
@@ -28,6 +28,9 @@ def nucleus_pressure(state: SolvedState, disc: str) -> float:
     A transducer in vivo reads the pressure of a fluid; in a nucleus of nu close to 0.5 the mean stress is that
     pressure, and the deviatoric part is small beside it.
     """
+    of_fluid: float | None = state.solution.cavity_pressure.get(f"{disc}/nucleus")
+    if of_fluid is not None:
+        return of_fluid
     weight = part_fraction(state.mesh, disc, ("nucleus",)) * state.cell_volumes
     if not weight.any():
         raise InputError(f"disc {disc} has no nucleus region", where=f"regions {', '.join(sorted(state.mesh.regions))}")
@@ -42,7 +45,7 @@ def disc_values(segment: SolvedState, isolated: Mapping[str, SolvedState], setti
     -----
     The cut is the plane of the disc's own frame (normal to the bisector of its endplate normals) through its origin,
     and forces are components along that normal. F/A is the disc's whole axial force over the area of that section,
-    nucleus and annulus together.
+    nucleus and annulus together. A fluid nucleus carries its pressure times the opening of its cavity in the section.
     """
     values: list[Value] = []
     for disc in discs(segment.mesh):
@@ -51,6 +54,12 @@ def disc_values(segment: SolvedState, isolated: Mapping[str, SolvedState], setti
         cut, below = cut_part(segment, disc, point=frame.origin, normal=axis)
         force = split_axial_force(segment, cut, disc, axis)
         area = cut_area(segment, disc, below, axis)
+        fluid = cavity_opening(segment, disc, below, axis)
+        if fluid is not None:
+            opening, pressure = fluid
+            area += opening
+            force["nucleus"] = -pressure * opening
+            force["annulus"] = float(cut.force @ axis) - force["nucleus"]
         total = float(np.sum(list(force.values())))
         mean_pressure = -total / area
         values.append(Value(disc, "disc_area_mm2", area))

@@ -57,7 +57,9 @@ def endplate_bulge(surface: FacetSurface, u: NDArray[np.float64], settings: Outc
     into_body = -(surface.displacement(u) @ surface.normal)
     center = central_weights(surface, settings.bulge_center_area_fraction)
     rim = rim_weights(surface, settings.bulge_rim_mm)
-    if np.any((rim > 0.0) & (center > 0.0)):
+    # What round-off alone gives to both is no overlap.
+    least = 1e-9 * surface.projected_areas
+    if np.any((rim > least) & (center > least)):
         raise InputError(
             f"the {settings.bulge_rim_mm:g} mm rim of {surface.name} ({surface.area:.0f} mm2) reaches its central "
             f"{100 * settings.bulge_center_area_fraction:g} %",

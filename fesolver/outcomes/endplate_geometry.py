@@ -8,6 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from fesolver.fem.elements import ELEMENTS, FACET_OF_SIZE, FACETS
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.surface import FacetSurface
 
@@ -52,8 +53,10 @@ def outline(surface: FacetSurface) -> NDArray[np.int64]:
     Notes
     -----
     Edges of a single facet form closed loops; of the connected loops the one that spans the largest box is the outside.
+    The side of a quadratic facet is two edges, through its mid-side.
     """
-    edges = np.stack([surface.facets, np.roll(surface.facets, -1, axis=1)], axis=2).reshape(-1, 2)
+    around = surface.borders
+    edges = np.stack([around, np.roll(around, -1, axis=1)], axis=2).reshape(-1, 2)
     unique, count = np.unique(np.sort(edges, axis=1), axis=0, return_counts=True)
     border = unique[count == 1]
     ids, local = np.unique(border, return_inverse=True)
@@ -84,17 +87,19 @@ def depth_fraction(
     Notes
     -----
     Depth is measured along the mean normal under the facet that lies nearest in the plane of the endplate, from that
-    facet's own plane. Between the shallowest and the deepest of its corners the volume of a cell is taken as spread
-    evenly: exact for bricks stacked under the facet. Cells beside the footprint by more than half a facet's diagonal
-    have none.
+    facet's own plane through the middle of its corners to the corners of the cell: curved facets and cells are taken as
+    straight. Between the shallowest and the deepest of its corners the volume of a cell is taken as spread evenly:
+    exact for bricks stacked under the facet. Cells beside the footprint by more than half a facet's diagonal have none.
     """
     faces_up = np.flatnonzero(surface.facet_normals @ surface.normal > 0.5)
     tree = cKDTree(surface.plane_coordinates(surface.centers[faces_up]))
-    corners = mesh.points[mesh.cells[cells]]
+    corners = mesh.points[mesh.cells[cells, : ELEMENTS[mesh.element].n_corners]]
     beside, nearest = tree.query(surface.plane_coordinates(corners.mean(axis=1)))
     facet = faces_up[nearest]
     normal = surface.facet_normals[facet]
-    to_facet = np.einsum("kai,ki->ka", surface.centers[facet][:, None] - corners, normal)
+    n = FACETS[FACET_OF_SIZE[surface.facets.shape[1]]].n_corners
+    middle = surface.points[surface.facets[facet, :n]].mean(axis=1)
+    to_facet = np.einsum("kai,ki->ka", middle[:, None] - corners, normal)
     depths = to_facet / (normal @ surface.normal)[:, None]
     shallow, deep = depths.min(axis=1), depths.max(axis=1)
     inside = np.clip((depth - shallow) / (deep - shallow), 0.0, 1.0)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.fem.elements import FACET_OF_SIZE, FACETS
+from fesolver.fem.facets import facet_chunks, facet_points
 from fesolver.meshing.spine_mesh import SpineMesh
 
 __all__ = ["FacetSurface", "RigidMotion", "axis_between", "fit_rigid_motion"]
@@ -95,8 +97,8 @@ class FacetSurface:
         `L1/superior_endplate`, ...
     points : (n_points, 3) ndarray
         Points of the mesh, mm.
-    facets : (m, 4) ndarray of int64
-        Point ids.
+    facets : (m, 3, 4, 6 or 8) ndarray of int64
+        Point ids, corners first.
     cells : (m,) ndarray of int64
         Cell behind each facet.
     facet_normals : (m, 3) ndarray
@@ -132,9 +134,31 @@ class FacetSurface:
         return np.asarray(vector_area / length)
 
     @cached_property
+    def node_weights(self) -> NDArray[np.float64]:
+        """Part of each facet's area, seen along its own normal, that stands for each of its points, (m, k).
+
+        The weights of a facet sum to 1, and their sum over values at its points is the mean of the interpolated values
+        over its area: a quarter each on a parallelogram, on a quadratic one -1/12 at a corner and 1/3 at a mid-side.
+        """
+        out = np.empty(self.facets.shape)
+        for some in facet_chunks(len(self.facets)):
+            found = facet_points(self.points, self.facets[some])
+            seen = np.einsum("mqi,mi->mq", found.areas, self.facet_normals[some])
+            out[some] = np.einsum("mq,qk->mk", seen, found.shape) / seen.sum(axis=1)[:, None]
+        return out
+
+    @cached_property
+    def borders(self) -> NDArray[np.int64]:
+        """Point ids around each facet, (m, k): mid-sides stand between their corners."""
+        n = FACETS[FACET_OF_SIZE[self.facets.shape[1]]].n_corners
+        if n == self.facets.shape[1]:
+            return self.facets
+        return np.stack([self.facets[:, :n], self.facets[:, n:]], axis=2).reshape(len(self.facets), -1)
+
+    @cached_property
     def centers(self) -> NDArray[np.float64]:
-        """Facet centres, mm, (m, 3)."""
-        return np.asarray(self.points[self.facets].mean(axis=1))
+        """Facet centroids, mm, (m, 3)."""
+        return self._means(self.points)
 
     @cached_property
     def projected_areas(self) -> NDArray[np.float64]:
@@ -160,11 +184,15 @@ class FacetSurface:
 
     def displacement(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean displacement of each facet, mm, (m, 3), from point displacements (n_points, 3)."""
-        return np.asarray(u[self.facets].mean(axis=1))
+        return self._means(u)
 
     def rigid_motion(self, u: NDArray[np.float64]) -> RigidMotion:
         """Area-weighted least-squares rigid motion under point displacements (n_points, 3)."""
         return fit_rigid_motion(self.centers, self.displacement(u), self.projected_areas)
+
+    def _means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Mean over each facet, (m, 3), of values at points (n_points, 3)."""
+        return np.asarray(np.einsum("mk,mki->mi", self.node_weights, values[self.facets]))
 
 
 def axis_between(lower: FacetSurface, upper: FacetSurface) -> tuple[NDArray[np.float64], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.spine_mesh import SpineMesh
-from fesolver.report.check_text import segment_tilt_deg, wedge_deg
+from fesolver.outcomes.surface import FacetSurface
+from fesolver.report.check_histograms import CELL_KINDS, cell_kinds, draw_density, draw_moduli
+from fesolver.report.check_text import mesh_wedge_deg, segment_tilt_deg, wedge_deg
 from fesolver.report.section_figures import CutPlane, case_planes, draw_outlines, frame_panel, paint
 from fesolver.report.sections import cut_cells
 from fesolver.report.style import COLOURS, figure_style, new_figure
@@ -22,21 +25,6 @@ if TYPE_CHECKING:
     from fesolver.study.check import StudyCheck
 
 __all__ = ["write_check_picture"]
-
-# What a cell is called, its colour, the kinds of regions it stands for, and the fraction from which it is called so. A
-# shell of 0.35 mm never fills a cell: the first match counts, so layers are seen before the bone around them.
-_KINDS: tuple[tuple[str, str, tuple[str, ...], float], ...] = (
-    ("cement", "#D55E00", ("cement",), 0.5),
-    ("shell in the cell", "#0072B2", ("cortical",), 0.02),
-    ("endplate in the cell", "#7E57A6", ("superior_endplate", "inferior_endplate"), 0.02),
-    ("nucleus", "#CC79A7", ("nucleus",), 0.5),
-    ("annulus", "#66C2A0", ("annulus",), 0.5),
-    ("posterior elements", "#B8B08D", ("posterior",), 0.5),
-    ("trabecular bone", "#F3DDB3", ("trabecular",), 0.0),
-)
-
-
-_LEVEL_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
 
 def write_check_picture(check: StudyCheck, path: Path | str) -> Path:
@@ -62,23 +50,10 @@ def write_check_picture(check: StudyCheck, path: Path | str) -> Path:
     return path
 
 
-def cell_kinds(mesh: SpineMesh) -> NDArray[np.int64]:
-    """Position in the legend of every cell, (n_cells,)."""
-    n_cells = len(mesh.cells)
-    out = np.full(n_cells, len(_KINDS) - 1)
-    for index in reversed(range(len(_KINDS))):
-        _, _, kinds, least = _KINDS[index]
-        fraction = np.zeros(n_cells)
-        for name, region in mesh.regions.items():
-            if name.partition("/")[2] in kinds:
-                fraction[region.cells] += region.fraction
-        out[(fraction >= least) & (fraction > 0.0)] = index
-    return out
-
-
 def _draw(check: StudyCheck) -> Figure:
     """Two long sections, two cross sections, two histograms."""
     mesh, image = check.mesh, check.image
+    endplates = _endplate_planes(mesh, image)
     level = _shown_level(mesh)
     fraction = {name: region.dense(len(mesh.cells)) for name, region in mesh.regions.items()}
     body = sum(
@@ -92,8 +67,9 @@ def _draw(check: StudyCheck) -> Figure:
         axes = figure.add_subplot(grid[:, column])
         _draw_parts(axes, plane, kinds, fraction)
         frame_panel(axes, plane, with_scale=column == 0)
-        _draw_endplates(axes, image, column)
-        _draw_pads(axes, mesh, plane, column)
+        _draw_endplates(axes, endplates, column, _treated(mesh))
+        _draw_pads(axes, mesh, plane)
+        _draw_fluids(axes, mesh, column)
         _draw_load(axes, check, column)
         axes.set_title(f"{plane.name}, {plane.place.replace('-', '−')}")
     for row, (title, plane) in enumerate(_cross_planes(mesh, level)):
@@ -102,21 +78,52 @@ def _draw(check: StudyCheck) -> Figure:
         frame_panel(axes, plane)
         axes.set_ylabel("anterior, mm", fontsize=7)
         axes.set_title(title)
-    _draw_image_histogram(figure.add_subplot(grid[0, 3]), check)
-    _draw_modulus_histogram(figure.add_subplot(grid[1, 3]), check, kinds)
-    _legend(figure, kinds)
+    draw_density(figure.add_subplot(grid[0, 3]), check)
+    draw_moduli(figure.add_subplot(grid[1, 3]), check, kinds)
+    _legend(figure, kinds, is_image=image is not None)
+    how = check.mesh_text if image is None else f"segment {segment_tilt_deg(image):.1f}° off the scanner's axis"
     figure.suptitle(
-        f"{', '.join(mesh.levels)}: {check.n_cells} cells, {check.n_dof} unknowns, segment "
-        f"{segment_tilt_deg(image):.1f}° off the scanner's axis",
+        f"{', '.join(mesh.levels)}: {check.n_cells} cells, {check.n_dof} unknowns, {how}",
         fontsize=11,
     )
     return figure
 
 
+@dataclass(frozen=True)
+class _Endplates:
+    """Mean planes of the endplates of a body: (centroid, unit normal, area in mm2) each, and the wedge between them."""
+
+    level: str
+    middle: NDArray[np.float64]
+    wedge_deg: float
+    planes: tuple[tuple[NDArray[np.float64], NDArray[np.float64], float], ...]
+
+
+def _endplate_planes(mesh: SpineMesh, image: SegmentImage | None) -> list[_Endplates]:
+    """Planes fitted in the image, or those of the mesh's own surfaces."""
+    out = []
+    for level in mesh.levels:
+        if image is not None:
+            v = image.vertebrae[level]
+            upper = (v.superior_centroid, v.superior_normal, v.superior_area_mm2)
+            lower = (v.inferior_centroid, v.inferior_normal, v.inferior_area_mm2)
+            out.append(_Endplates(level, v.frame.origin, wedge_deg(image, level), (upper, lower)))
+            continue
+        found = [FacetSurface.of(mesh, f"{level}/{side}_endplate") for side in ("superior", "inferior")]
+        planes = tuple((surface.centroid, surface.normal, surface.area) for surface in found)
+        out.append(_Endplates(level, mesh.frames[level].origin, mesh_wedge_deg(mesh, level), planes))
+    return out
+
+
 def _shown_level(mesh: SpineMesh) -> str:
     """The augmented level, else the middle one."""
-    treated = [name.partition("/")[0] for name in mesh.regions if name.endswith("/cement")]
+    treated = _treated(mesh)
     return treated[0] if treated else mesh.levels[len(mesh.levels) // 2]
+
+
+def _treated(mesh: SpineMesh) -> list[str]:
+    """Levels that hold cement."""
+    return [name.partition("/")[0] for name in mesh.regions if name.endswith("/cement")]
 
 
 def _cross_planes(mesh: SpineMesh, level: str) -> list[tuple[str, CutPlane]]:
@@ -139,33 +146,27 @@ def _draw_parts(
     """Cells coloured by what they hold."""
     from matplotlib.colors import ListedColormap, Normalize
 
-    colours = ListedColormap([colour for _, colour, _, _ in _KINDS])
+    colours = ListedColormap([colour for _, colour, _, _ in CELL_KINDS])
     values = kinds[plane.section.cells].astype(float)
-    paint(axes, plane.section, values, norm=Normalize(-0.5, len(_KINDS) - 0.5), cmap=colours, edges=True)
+    paint(axes, plane.section, values, norm=Normalize(-0.5, len(CELL_KINDS) - 0.5), cmap=colours, edges=True)
     draw_outlines(axes, plane.section, fraction)
 
 
-def _draw_endplates(axes: Axes, image: SegmentImage, column: int) -> None:
-    """The fitted endplate planes as dashed lines, and the wedge of each body."""
+def _draw_endplates(axes: Axes, endplates: list[_Endplates], column: int, treated: list[str]) -> None:
+    """The planes of the endplates as dashed lines, and the wedge of each body, beside its cement."""
     across = np.eye(3)[1 - column]
     along = np.eye(3)[column]
-    for level in image.levels:
-        vertebra = image.vertebrae[level]
-        for centroid, normal, area in (
-            (vertebra.superior_centroid, vertebra.superior_normal, vertebra.superior_area_mm2),
-            (vertebra.inferior_centroid, vertebra.inferior_normal, vertebra.inferior_area_mm2),
-        ):
+    for body in endplates:
+        for centroid, normal, area in body.planes:
             direction = np.cross(along, normal)
             direction = direction / np.linalg.norm(direction) * 0.62 * np.sqrt(area)
             ends = np.stack([centroid - direction, centroid + direction])
             axes.plot(ends @ across, ends[:, 2], color="black", lw=1.0, ls=(0, (4, 2)))
         if column == 0:
-            middle = vertebra.frame.origin
-            label = f"{level}\nwedge {wedge_deg(image, level):+.1f}°".replace("-", "−")
             axes.text(
-                float(middle @ across),
-                float(middle[2]),
-                label,
+                float(body.middle @ across) + (0.12 * np.sqrt(body.planes[0][2]) if body.level in treated else 0.0),
+                float(body.middle[2]),
+                f"{body.level}\nwedge {body.wedge_deg:+.1f}°".replace("-", "−"),
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -173,20 +174,32 @@ def _draw_endplates(axes: Axes, image: SegmentImage, column: int) -> None:
             )
 
 
-def _draw_pads(axes: Axes, mesh: SpineMesh, plane: CutPlane, column: int) -> None:
-    """The facets tied to the pads, where the section meets them."""
+def _draw_pads(axes: Axes, mesh: SpineMesh, plane: CutPlane) -> None:
+    """The facets tied to the pads, where the section meets them: sides of its polygons between edges of facets."""
     from matplotlib.collections import LineCollection
 
-    across = np.eye(3)[1 - column]
+    section = plane.section
+    start, stop = section.corner_keys, np.roll(section.corner_keys, -1, axis=1)
+    ends = np.stack([section.corners, np.roll(section.corners, -1, axis=1)], axis=2)
     for name in (f"{mesh.levels[0]}/superior_endplate", f"{mesh.levels[-1]}/inferior_endplate"):
         surface = mesh.surfaces.get(name)
         if surface is None:
             continue
-        shown = np.isin(surface.cells, plane.section.cells) & (np.abs(surface.normals[:, 2]) > 0.3)
-        corners = mesh.points[surface.facets[shown]]
-        u, v = corners @ across, corners[..., 2].mean(axis=1)
-        lines = np.stack([np.stack([u.min(axis=1), v], axis=1), np.stack([u.max(axis=1), v], axis=1)], axis=1)
-        axes.add_collection(LineCollection(list(lines), colors=COLOURS["pad"], linewidths=3.5))
+        corners = surface.facets[np.abs(surface.normals[:, 2]) > 0.3, :4]
+        edges = np.sort(np.stack([corners, np.roll(corners, -1, axis=1)], axis=-1), axis=-1)
+        keys = edges[..., 0] * len(mesh.points) + edges[..., 1]
+        is_tied = np.isin(start, keys) & np.isin(stop, keys) & (start != stop)
+        axes.add_collection(LineCollection(list(ends[is_tied]), colors=COLOURS["pad"], linewidths=3.5))
+
+
+def _draw_fluids(axes: Axes, mesh: SpineMesh, plane_axis: int) -> None:
+    """The word fluid in every disc whose nucleus has no cells."""
+    for name, frame in mesh.frames.items():
+        if "-" in name and f"{name}/annulus" in mesh.regions and f"{name}/nucleus" not in mesh.regions:
+            at = frame.origin
+            axes.text(
+                float(at[1 - plane_axis]), float(at[2]), "fluid", ha="center", va="center", fontsize=7, style="italic"
+            )
 
 
 def _draw_load(axes: Axes, check: StudyCheck, column: int) -> None:
@@ -201,52 +214,7 @@ def _draw_load(axes: Axes, check: StudyCheck, column: int) -> None:
     axes.text(u, top + 1.1 * length, "load", ha="center", va="bottom", fontsize=8)
 
 
-def _draw_image_histogram(axes: Axes, check: StudyCheck) -> None:
-    """CT numbers inside the labels where the input is a CT, else the density of trabecular cells per level."""
-    n_cells = len(check.mesh.cells)
-    if check.density_hu is not None:
-        groups = {"inside the labels": np.asarray(check.density_hu, float)}
-        title, label, form = "Voxels of the CT", "CT number (HU)", "mean {:.0f}"
-        axes.set_ylabel("voxels")
-    else:
-        regions = check.mesh.regions
-        names = [name for name in (f"{level}/trabecular" for level in check.mesh.levels) if name in regions]
-        groups = {n.partition("/")[0]: check.tissue.density[regions[n].dense(n_cells) > 0.5] for n in names}
-        title, label, form = "Trabecular cells", f"Density, {check.tissue.kind} (g/cm³)", "mean {:.3f}"
-        axes.set_ylabel("cells")
-    axes.set_xlabel(label)
-    axes.set_title(title)
-    groups = {name: values for name, values in groups.items() if len(values)}
-    if not groups:
-        return
-    low, high = (float(edge) for edge in np.percentile(np.concatenate(list(groups.values())), [0.2, 99.8]))
-    edges = np.linspace(low, max(high, low + 1e-6), 41).tolist()
-    for index, (name, values) in enumerate(groups.items()):
-        colour = _LEVEL_COLOURS[index % len(_LEVEL_COLOURS)]
-        axes.hist(values, edges, histtype="step", lw=1.3, color=colour, label=f"{name} ({form.format(values.mean())})")
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(bottom, top + 0.09 * (len(groups) + 1) * (top - bottom))  # room for the legend above the data
-    axes.legend(loc="upper right")
-
-
-def _draw_modulus_histogram(axes: Axes, check: StudyCheck, kinds: NDArray[np.int64]) -> None:
-    """Young's modulus of every kind of cell, logarithmic."""
-    young = check.elasticity.young
-    positive = young[young > 0.0]
-    if len(positive):
-        edges = np.geomspace(positive.min() / 1.1, positive.max() * 1.1, 61).tolist()
-        for index, (name, colour, _, _) in enumerate(_KINDS):
-            mine = young[kinds == index]
-            if len(mine):
-                axes.hist(mine, edges, color=colour, edgecolor="#555555", lw=0.3, alpha=0.85, label=name)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-    axes.set_xlabel("Young's modulus (MPa)")
-    axes.set_ylabel("cells")
-    axes.set_title("Moduli")
-
-
-def _legend(figure: Figure, kinds: NDArray[np.int64]) -> None:
+def _legend(figure: Figure, kinds: NDArray[np.int64], *, is_image: bool) -> None:
     """What the colours and lines mean."""
     from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
@@ -254,12 +222,24 @@ def _legend(figure: Figure, kinds: NDArray[np.int64]) -> None:
 
     present = set(np.unique(kinds))
     handles: list[Artist] = [
-        Patch(facecolor=colour, edgecolor="#777777", lw=0.4, label=name)
-        for index, (name, colour, _, _) in enumerate(_KINDS)
+        Patch(
+            facecolor=colour,
+            edgecolor="#777777",
+            lw=0.4,
+            label=name if is_image else name.removesuffix(" in the cell"),
+        )
+        for index, (name, colour, _, _) in enumerate(CELL_KINDS)
         if index in present
     ]
     handles += [
         Line2D([], [], color=COLOURS["pad"], lw=3.5, label="pad"),
-        Line2D([], [], color="black", lw=1.0, ls=(0, (4, 2)), label="fitted endplate"),
+        Line2D(
+            [],
+            [],
+            color="black",
+            lw=1.0,
+            ls=(0, (4, 2)),
+            label="fitted endplate" if is_image else "mean plane of an endplate",
+        ),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

@@ -11,6 +11,7 @@ from typing import Any
 from fesolver.report import html_sections as parts
 from fesolver.report.answer import answer_html
 from fesolver.report.figures import FIGURE_INDEX, FigureFile
+from fesolver.report.html_geometry import geometry_html, mesh_words
 from fesolver.report.markup import image, items, page, paragraph, section, text
 from fesolver.report.quantities import format_number
 from fesolver.report.results import CaseResult, Results, read_results
@@ -87,6 +88,7 @@ def _sections(results: Results) -> str:
             ("changes", "Changes per level", _with(changes, of_case, assumed) + figures.get("change", "")),
             ("levels", "Values per level", _with(figures.get("state"), of_case, assumed)),
             ("strength", "Strength and risk", _with(strength, of_case, assumed)),
+            ("geometry", "Geometry", _with(geometry_html(case), of_case)),
             ("sections", "Sections", _with(figures.get("section"), assumed)),
             ("bands", "Against published ranges", _with(bands, of_case, assumed)),
             ("balance", "Balance of forces", _with(balance, of_case)),
@@ -139,6 +141,9 @@ def _study_sentence(results: Results) -> str:
     volume = _cement_ml(case)
     treatment = f"{treated} augmented with {volume}" if treated else "without treatment"
     sentence = f"{span}, {treatment}, {_load_words(case.record.get('load') or {})}."
+    if words := mesh_words(case):
+        n_cells = f"{int(case.record.get('n_cells') or 0):,}".replace(",", " ")
+        sentence += f" Mesh: {words}, {n_cells} cells."
     if len(results.cases) > 1:
         keys = ", ".join(results.swept_keys)
         sentence += f" {len(results.cases)} cases over {keys}; details are those of {case.title}."

@@ -44,7 +44,7 @@ def changes_html(results: Results, case: CaseResult) -> str:
         "Treated minus intact; percent of the magnitude of the intact value. Compression is negative, so a compressive "
         "stress that grows has a negative change. The floor is how far the change itself moves with a looser "
         "solver tolerance "
-        "and, where it was asked for, with cells 1.5 times as large; a change within either is not resolved."
+        "and, where it was asked for, with larger cells; a change within either is not resolved."
     )
     main = changes[changes["quantity"].isin(main_outcomes(changes["quantity"]))]
     everything = _change_table(changes)
@@ -211,7 +211,7 @@ def findings_html(results: Results, case: CaseResult) -> str:
     """What was found in the labels, what was placed, and what the run warned about."""
     parts = []
     for title, entries in (
-        ("Labels and image", case.record.get("findings")),
+        ("Recipe" if case.record.get("geometry") else "Labels and image", case.record.get("findings")),
         ("Notes", case.record.get("notes")),
         ("Warnings", results.run.get("warnings")),
     ):
@@ -262,11 +262,16 @@ def inputs_html(results: Results) -> str:
     machine = table(["", ""], [[key, value] for key, value in facts.items()], text_columns=(0, 1))
     config = json.dumps(run.get("config") or {}, indent=2, ensure_ascii=False, default=str)
     return (
-        (files or paragraph("No input file: the segment is synthetic."))
+        (files or paragraph(f"No input file: the segment is {_input_kind(run)}."))
         + machine
         + _timings(results)
         + details("Configuration, defaults included", f"<pre>{text(config)}</pre>")
     )
+
+
+def _input_kind(run: Mapping[str, Any]) -> str:
+    """Kind of the study's input."""
+    return str(((run.get("config") or {}).get("input") or {}).get("kind") or "synthetic")
 
 
 def _timings(results: Results) -> str:

@@ -32,8 +32,8 @@ class CaseFields:
     ----------
     points : (n_points, 3) ndarray
         mm, segment frame.
-    cells : (n_cells, 8) ndarray of int64
-        Hexahedra, VTK order.
+    cells : (n_cells, 8 or 20) ndarray of int64
+        Hexahedra, VTK order: the eight corners come first.
     point_data, cell_data : mapping of str to ndarray
         Arrays by name (`displacement_intact`, `stress_treated`, ...).
     regions : mapping of str to (n_cells,) ndarray
@@ -117,7 +117,7 @@ class CaseResult:
             raise InputError(
                 f"the fields cannot be read: {error}", where=str(path), fix="run the case again"
             ) from error
-        blocks = [index for index, block in enumerate(mesh.cells) if block.type == "hexahedron"]
+        blocks = [index for index, block in enumerate(mesh.cells) if block.type in ("hexahedron", "hexahedron20")]
         if not blocks:
             return None
         names = _read_json(self.folder / "fields.json") if (self.folder / "fields.json").is_file() else {}

@@ -68,8 +68,8 @@ def cut_cells(
     ----------
     points : (n_points, 3) ndarray
         mm.
-    cells : (n_cells, 8) ndarray of int64
-        Hexahedra, VTK order; any convex shape.
+    cells : (n_cells, 8 or 20) ndarray of int64
+        Hexahedra, VTK order; any convex shape. Of quadratic ones, the straight edges between the corners are cut.
     origin, normal : (3,) ndarray
         The plane.
     axes : (2, 3) ndarray
@@ -90,6 +90,7 @@ def cut_cells(
     A plane through mesh points would have polygons on both sides of a face, or none: it is moved along its normal by
     1e-5 of a cell, so every corner lies inside an edge.
     """
+    cells = cells[:, :8]
     distance = (points - origin) @ normal
     size = float(np.median(np.ptp(points[cells[:: max(len(cells) // 1000, 1)]], axis=1))) if len(cells) else 1.0
     # Two points of one edge both at zero is what must not happen; an irrational shift keeps clear of any grid.

@@ -27,6 +27,9 @@ _log = logging.getLogger("fesolver")
 UNIT_RTOL = 0.01
 """Tolerance of the solves for unit pressures over that of the load."""
 
+LEAST_RTOL = 1e-10
+"""Least tolerance of these: float64 gets no further on meshes of mid-side nodes and thin layers."""
+
 
 @dataclass(frozen=True)
 class SolveOptions:
@@ -212,7 +215,7 @@ class BaseSystem:
         if self._cavities is None or self._cavities.rtol > rtol:
             forces = cavity_forces(self._problem)
             # Unit pressures meet the load's residual with a factor: two digits more keep theirs below it.
-            options = SolveOptions(None, max(UNIT_RTOL * rtol, 1e-13), None, progress)
+            options = SolveOptions(None, max(UNIT_RTOL * rtol, LEAST_RTOL), None, progress)
             raw = self._solve_many([Loads(nodal_force=force) for force in forces], options)
             self._cavities = CavityResponse.of(self._problem, forces, raw, rtol)
         return self._cavities

@@ -13,14 +13,17 @@ from fesolver.outcomes.band_hypotheses import BAND_HYPOTHESES
 from fesolver.outcomes.bands import BandCheck, check_bands
 from fesolver.outcomes.change import Change, changes
 from fesolver.outcomes.equilibrium import SIDEWAYS_WARNING, check_equilibrium, list_reactions
+from fesolver.outcomes.error_estimate import estimate_error
 from fesolver.outcomes.load_share import SHELL_RESOLVED_SOURCE_MM
 from fesolver.outcomes.registry import evaluate, select_outcomes
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.study.config import StudyConfig
-from fesolver.study.inputs import SegmentData
+from fesolver.study.geometry_record import cavity_record, geometry_record, mesh_text
+from fesolver.study.inputs import ParametricData, StudyData
 from fesolver.study.materials import axial_fibre_note, study_materials
 from fesolver.study.memory import check_memory
-from fesolver.study.model import Model, build_image, build_model, label_part_notes
+from fesolver.study.model import Model, build_models, label_part_notes
+from fesolver.study.schema import ParametricInput
 from fesolver.study.solving import SolvedPair, SolvedSet, solve_pair
 from fesolver.study.stages import Stages
 
@@ -43,8 +46,6 @@ class CaseResult:
         The solved states.
     models : tuple of Model
         Intact, and treated where there is one.
-    image : SegmentImage
-        What the mesh was made from.
     record : dict
         What `case.json` holds besides the above.
     """
@@ -55,11 +56,10 @@ class CaseResult:
     bands: tuple[BandCheck, ...]
     pair: SolvedPair
     models: tuple[Model, ...]
-    image: SegmentImage
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def run_case(config: StudyConfig, data: SegmentData, *, stages: Stages, threads: int | None = None) -> CaseResult:
+def run_case(config: StudyConfig, data: StudyData, *, stages: Stages, threads: int | None = None) -> CaseResult:
     """Mesh, solve and evaluate one case.
 
     Parameters
@@ -82,7 +82,9 @@ def run_case(config: StudyConfig, data: SegmentData, *, stages: Stages, threads:
     FesolverError
         Whatever stands in the way of a result.
     """
-    image, intact, treated = _models(config, data, config.segment.spacing_mm, stages)
+    built = build_models(config, data, stages)
+    check_memory(built.intact.mesh)
+    intact, treated = built.intact, built.treated
     pair = solve_pair(config, intact, treated, stages=stages, threads=threads)
     settings = OutcomeSettings(**config.outcomes.model_dump())
     outcomes = select_outcomes()
@@ -115,40 +117,26 @@ def run_case(config: StudyConfig, data: SegmentData, *, stages: Stages, threads:
         bands=bands,
         pair=pair,
         models=models,
-        image=image,
-        record=_record(config, data, image, models, pair),
+        record=_record(config, data, built.image, models, pair),
     )
-
-
-def _models(
-    config: StudyConfig, data: SegmentData, spacing_mm: float, stages: Stages
-) -> tuple[SegmentImage, Model, Model | None]:
-    """Image and models at one spacing."""
-    with stages("resample", f"resample to {spacing_mm:g} mm"):
-        image = build_image(config, data, spacing_mm)
-    with stages("mesh"):
-        intact, treated = build_model(config, image)
-    check_memory(intact.mesh)
-    return image, intact, treated
 
 
 def _coarser(
     config: StudyConfig,
-    data: SegmentData,
+    data: StudyData,
     values: Callable[[SolvedSet], tuple[Value, ...]],
     stages: Stages,
     threads: int | None,
 ) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     """Values of the same pair on larger cells."""
-    spacing = config.segment.spacing_mm * config.solver.floor_spacing_factor
-    _, intact, treated = _models(config, data, spacing, stages)
-    pair = solve_pair(config, intact, treated, stages=stages, threads=threads, with_looser=False)
+    coarse = build_models(config, data, stages, coarsening=config.solver.floor_spacing_factor)
+    pair = solve_pair(config, coarse.intact, coarse.treated, stages=stages, threads=threads, with_looser=False)
     with stages("outcomes"):
         return values(pair.intact), values(pair.treated)
 
 
 def _record(
-    config: StudyConfig, data: SegmentData, image: SegmentImage, models: tuple[Model, ...], pair: SolvedPair
+    config: StudyConfig, data: StudyData, image: SegmentImage | None, models: tuple[Model, ...], pair: SolvedPair
 ) -> dict[str, Any]:
     """What `case.json` says about the model and its solves."""
     states = [pair.intact.segment] + ([pair.treated.segment] if len(models) > 1 else [])
@@ -172,7 +160,8 @@ def _record(
     return {
         "treated": config.treatment.level if config.treatment else None,
         "levels": list(config.segment.levels),
-        "spacing_mm": config.segment.spacing_mm,
+        **_cell_size(config),
+        **_parametric_record(config, data, models[0], states),
         "load": config.load.model_dump(mode="json"),
         "n_cells": len(models[0].mesh.cells),
         "n_dof": int(models[0].mesh.points.size),
@@ -182,17 +171,61 @@ def _record(
         "cement": None if cement is None else _plain(cement),
         "findings": list(data.findings),
         "calibration": data.calibration,
+        **_source_record(image),
+        "notes": _notes(config, data, image, models, states, reactions),
+    }
+
+
+def _cell_size(config: StudyConfig) -> dict[str, Any]:
+    """How fine the mesh is."""
+    segment = config.segment
+    if not isinstance(config.input, ParametricInput):
+        return {"mesh": "voxel", "mesh_text": mesh_text(config), "spacing_mm": segment.spacing_mm}
+    return {
+        "mesh": "structured",
+        "mesh_text": mesh_text(config),
+        "refinement": segment.refinement,
+        "element": segment.element,
+    }
+
+
+def _parametric_record(
+    config: StudyConfig, data: StudyData, intact: Model, states: list[SolvedState]
+) -> dict[str, Any]:
+    """Geometry and fluid nuclei of a parametric segment; nothing for others."""
+    if not isinstance(data, ParametricData):
+        return {}
+    geometry = geometry_record(data.recipe, config, intact.mesh, intact.tissue)
+    return {"geometry": geometry, "cavities": cavity_record(states), "stress_error": _stress_errors(states)}
+
+
+def _stress_errors(states: list[SolvedState]) -> dict[str, dict[str, float]]:
+    """Relative error of the stress in the energy norm by region and state, as estimated from the mesh."""
+    found: dict[str, dict[str, float]] = {}
+    for state in states:
+        estimate = estimate_error(
+            state.problem, state.solution.u, state.mesh.regions, initial_strain=state.loads.initial_strain
+        )
+        for name, region in estimate.regions.items():
+            found.setdefault(name, {})[state.name] = float(region.relative)
+    return found
+
+
+def _source_record(image: SegmentImage | None) -> dict[str, Any]:
+    """What the resampling of an image did; a parametric segment has its shell as it is."""
+    if image is None:
+        return {"volume_change": {}, "source_spacing_mm": None, "shell_share_resolved": True}
+    return {
         "volume_change": {level: float(v) for level, v in image.volume_change.items()},
         "source_spacing_mm": image.source_spacing_mm,
         "shell_share_resolved": image.source_spacing_mm <= SHELL_RESOLVED_SOURCE_MM,
-        "notes": _notes(config, data, image, models, states, reactions),
     }
 
 
 def _notes(
     config: StudyConfig,
-    data: SegmentData,
-    image: SegmentImage,
+    data: StudyData,
+    image: SegmentImage | None,
     models: tuple[Model, ...],
     states: list[SolvedState],
     reactions: list[dict[str, Any]],
@@ -207,7 +240,7 @@ def _notes(
     fibre = axial_fibre_note(study_materials(config)["annulus"])
     if fibre and len(config.segment.levels) > 1:
         notes.append(fibre)
-    if image.source_spacing_mm > SHELL_RESOLVED_SOURCE_MM:
+    if image is not None and image.source_spacing_mm > SHELL_RESOLVED_SOURCE_MM:
         notes.append(f"shell share not resolved: source voxels of {image.source_spacing_mm:g} mm")
     for reaction in reactions:
         if reaction["sideways_fraction"] > SIDEWAYS_WARNING:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.bone.tissue import Tissue
+from fesolver.fem.cavity import enclosed_volume
 from fesolver.fem.constraints import check_problem
 from fesolver.fem.problem import Elasticity
 from fesolver.imaging.volume import SegmentImage
@@ -15,18 +18,20 @@ from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.solvers.prepare import thread_count
 from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig
-from fesolver.study.inputs import SegmentData, read_data
+from fesolver.study.geometry_record import geometry_record, mesh_text
+from fesolver.study.inputs import ParametricData, StudyData, read_data
 from fesolver.study.memory import expected_memory_mb
 from fesolver.study.model import (
     Model,
-    build_image,
-    build_model,
+    build_models,
     check_tables,
     label_part_notes,
     make_problem,
     study_load_case,
 )
+from fesolver.study.progress import SilentProgress
 from fesolver.study.rate import read_rate
+from fesolver.study.stages import Stages
 
 __all__ = ["StudyCheck", "check_study", "planned_unknowns"]
 
@@ -47,8 +52,8 @@ class StudyCheck:
         For the whole study at this machine's last measured rate; None before the first run.
     findings : tuple of str
         What was found in image, labels, model and loads.
-    image : SegmentImage
-        The resampled segment.
+    image : SegmentImage or None
+        The resampled segment of a voxel mesh.
     mesh : SpineMesh
         With cement where the study treats.
     tissue : Tissue
@@ -59,6 +64,10 @@ class StudyCheck:
         CT numbers inside the labelled levels, HU; None where the input is no CT.
     load_point : (3,) ndarray
         Where the force acts, mm, segment frame.
+    mesh_text : str
+        Kind of mesh and size of its cells, in words.
+    geometry : mapping or None
+        Sizes of a parametric segment, as `fesolver.study.geometry_record.geometry_record` gives them.
     """
 
     n_cases: int
@@ -67,12 +76,14 @@ class StudyCheck:
     memory_mb: float
     seconds_estimate: float | None
     findings: tuple[str, ...]
-    image: SegmentImage
+    image: SegmentImage | None
     mesh: SpineMesh
     tissue: Tissue
     elasticity: Elasticity
     density_hu: NDArray[np.float64] | None
     load_point: NDArray[np.float64]
+    mesh_text: str = ""
+    geometry: Mapping[str, Any] | None = None
 
 
 def check_study(config: StudyConfig, *, threads: int | None = None) -> StudyCheck:
@@ -87,9 +98,8 @@ def check_study(config: StudyConfig, *, threads: int | None = None) -> StudyChec
     first = cases[0].config
     check_tables(first)
     data = read_data(first)
-    image = build_image(first, data, first.segment.spacing_mm)
-    intact, treated = build_model(first, image)
-    model = treated or intact
+    built = build_models(first, data, Stages(SilentProgress()))
+    intact, model = built.intact, built.last
     problem, pads = make_problem(model, study_load_case(first))
     check_problem(problem)
     n_dof, n_cells = int(model.mesh.points.size), len(model.mesh.cells)
@@ -102,12 +112,14 @@ def check_study(config: StudyConfig, *, threads: int | None = None) -> StudyChec
         memory_mb=expected_memory_mb(model.mesh),
         seconds_estimate=seconds,
         findings=_findings(data, intact, model),
-        image=image,
+        image=built.image,
         mesh=model.mesh,
         tissue=model.tissue,
         elasticity=model.elasticity,
         density_hu=_inside(data, first),
         load_point=pads.load_point,
+        mesh_text=mesh_text(first),
+        geometry=_geometry(first, data, intact),
     )
 
 
@@ -121,9 +133,22 @@ def planned_unknowns(config: StudyConfig, n_dof: int) -> float:
     return total
 
 
-def _findings(data: SegmentData, intact: Model, model: Model) -> tuple[str, ...]:
+def _geometry(config: StudyConfig, data: StudyData, intact: Model) -> dict[str, Any] | None:
+    """Sizes of a parametric segment."""
+    if not isinstance(data, ParametricData):
+        return None
+    return geometry_record(data.recipe, config, intact.mesh, intact.tissue)
+
+
+def _findings(data: StudyData, intact: Model, model: Model) -> tuple[str, ...]:
     """Input, model and cement in lines."""
     out = [data.calibration, *data.findings, *label_part_notes(intact), *intact.mix.notes]
+    for cavity in intact.cavities:
+        volume = 1e-3 * enclosed_volume(intact.mesh.points, cavity.facets)
+        out.append(
+            f"{cavity.name}: a cavity of {volume:.2f} ml full of fluid, bulk modulus {cavity.bulk_modulus:g} MPa; "
+            "its pressure is an unknown"
+        )
     out.append(f"fraction of bone volume at the modulus floor: {intact.mix.fraction_floored:.4f}")
     if model.cement is not None:
         c = model.cement
@@ -135,9 +160,11 @@ def _findings(data: SegmentData, intact: Model, model: Model) -> tuple[str, ...]
     return tuple(line for line in out if line)
 
 
-def _inside(data: SegmentData, config: StudyConfig) -> NDArray[np.float64] | None:
+def _inside(data: StudyData, config: StudyConfig) -> NDArray[np.float64] | None:
     """CT numbers inside the labels of the levels used, where CT and labels share a grid."""
-    if data.hu is None or data.hu.values.shape != data.labels.values.shape:
+    if isinstance(data, ParametricData) or data.hu is None:
+        return None
+    if data.hu.values.shape != data.labels.values.shape:
         return None
     if not np.allclose(data.hu.affine, data.labels.affine):
         return None

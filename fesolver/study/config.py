@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
 import os
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from fesolver.anatomy.dimensions import DIMENSION_UNITS, DiscDimensions, VertebraDimensions
+from fesolver.anatomy.levels import disc_name
 from fesolver.errors import InputError
 from fesolver.study.messages import as_input_error
 from fesolver.study.schema import SCHEMA, StudyConfig
@@ -74,9 +78,12 @@ def study_from_dict(data: dict[str, Any], *, source: str = "study", base: Path |
             f"schema = {version!r} is newer than this version reads (schema {SCHEMA})",
             where=source, fix="update fesolver",
         )  # fmt: skip
+    if "levels" in data and "input" not in data and "segment" not in data:
+        raise InputError("this is a mesh recipe, not a study", where=source, fix="use `fesolver mesh`")
     data = _expand(data, source, base or Path.cwd(), ())
     if isinstance(data.get("sweep"), dict):
         data["sweep"] = _flatten(data["sweep"], source)
+    _check_mesh_keys(data, source)
     try:
         config = StudyConfig.model_validate(data)
     except ValidationError as error:
@@ -101,12 +108,16 @@ def with_value(config: StudyConfig, values: dict[str, float], *, source: str = "
     for key, value in values.items():
         *tables, leaf = key.split(".")
         node: Any = data
+        if key in _dimension_keys(data):
+            data["input"][tables[1]].setdefault(tables[2], {}).setdefault(leaf, 0.0)
         for table in tables:
             node = node.get(table) if isinstance(node, dict) else None
         if not isinstance(node, dict) or leaf not in node:
-            known = list(_numeric_keys(data))
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"numeric keys: {', '.join(known)}"
+            known = _sweepable_keys(data)
+            dimensions = _dimension_keys(data)
+            close = difflib.get_close_matches(key, [*known, *dimensions], n=1)
+            more = ", and dimensions such as " + dimensions[0] if dimensions else ""
+            hint = f"did you mean {close[0]!r}?" if close else f"numeric keys: {', '.join(known)}{more}"
             raise InputError(f"sweep key {key!r} is not a key of this study", where=f"{source}: [sweep]", fix=hint)
         if isinstance(node[leaf], bool | str | list | dict):
             raise InputError(
@@ -118,6 +129,30 @@ def with_value(config: StudyConfig, values: dict[str, float], *, source: str = "
     except ValidationError as error:
         shown = ", ".join(f"{key} = {value:g}" for key, value in values.items())
         raise as_input_error(error, f"{source}: [sweep] {shown}") from None
+
+
+def _dimension_keys(data: dict[str, Any]) -> list[str]:
+    """Dotted names of every dimension of a parametric segment, given in the study or not."""
+    if data["input"]["kind"] != "parametric":
+        return []
+    levels = data["segment"]["levels"]
+    owners = {
+        "dimensions": (levels, VertebraDimensions),
+        "discs": ([disc_name(*pair) for pair in itertools.pairwise(levels)], DiscDimensions),
+    }
+    return [
+        f"input.{table}.{owner}.{entry.name}"
+        for table, (names, record) in owners.items()
+        for owner in names
+        for entry in fields(record)
+        if entry.name in DIMENSION_UNITS
+    ]
+
+
+def _sweepable_keys(data: dict[str, Any]) -> list[str]:
+    """Dotted names of the keys that hold a number and mean something on the study's kind of mesh."""
+    idle = _VOXEL_KEYS if data["input"]["kind"] == "parametric" else _STRUCTURED_KEYS
+    return [key for key in _numeric_keys(data) if key not in {f"segment.{name}" for name in idle}]
 
 
 def _numeric_keys(data: dict[str, Any], prefix: str = "") -> list[str]:
@@ -153,6 +188,30 @@ def _expand(node: Any, source: str, base: Path, keys: tuple[str, ...]) -> Any:
     text = re.sub(r"\$\{(\w+)\}", replace, node)
     is_path = keys[:1] == ("input",) and keys[-1] in ("ct", "labels", "subregions", "cement_label", "implant_label")
     return str((base / text).absolute()) if is_path else text
+
+
+_VOXEL_KEYS = ("spacing_mm", "posterior_elements", "shell")
+_STRUCTURED_KEYS = ("refinement", "element", "layer_cells")
+
+
+def _check_mesh_keys(data: dict[str, Any], source: str) -> None:
+    """Refuse keys of `[segment]` and `[calibration]` that the kind of input has no use for."""
+    given, segment = data.get("input"), data.get("segment")
+    if not isinstance(given, dict) or not isinstance(segment, dict):
+        return
+    is_parametric = given.get("kind") == "parametric"
+    swept = [key.removeprefix("segment.") for key in data.get("sweep", {}) if key.startswith("segment.")]
+    idle = [key for key in (*segment, *swept) if key in (_VOXEL_KEYS if is_parametric else _STRUCTURED_KEYS)]
+    if idle:
+        use = "refinement" if is_parametric else "spacing_mm"
+        raise InputError(
+            f"{idle[0]} means nothing on a {'structured' if is_parametric else 'voxel'} mesh",
+            where=f"{source}: segment.{idle[0]}", fix=f"leave it out; cells are sized by segment.{use}",
+        )  # fmt: skip
+    if is_parametric and data.get("calibration") is not None:
+        raise InputError(
+            "a parametric segment has no CT to calibrate", where=f"{source}: [calibration]", fix="leave it out"
+        )
 
 
 def _missing_variable_hint(name: str) -> str:

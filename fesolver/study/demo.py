@@ -5,9 +5,12 @@ from __future__ import annotations
 from fesolver.study.config import StudyConfig, load_study
 from fesolver.study.shipped import shipped_folder
 
-__all__ = ["demo_study"]
+__all__ = ["DEMOS", "demo_study"]
+
+DEMOS = {"voxel": "demo.toml", "structured": "parametric_vertebroplasty.toml"}
+"""Shipped study of each kind of mesh."""
 
 
-def demo_study() -> StudyConfig:
-    """The shipped `studies/demo.toml`."""
-    return load_study(shipped_folder("studies") / "demo.toml")
+def demo_study(mesh: str = "voxel") -> StudyConfig:
+    """The shipped demo on one kind of mesh, a key of `DEMOS`."""
+    return load_study(shipped_folder("studies") / DEMOS[mesh])

@@ -11,13 +11,16 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from fesolver.anatomy.recipe import SpineRecipe
 from fesolver.bone.density import DensityKind
 from fesolver.errors import InputError
 from fesolver.imaging.volume import LabelVolume, Volume
 from fesolver.study.config import StudyConfig
-from fesolver.study.schema import CalibrationConfig, CtInput, SyntheticInput
+from fesolver.study.geometry_record import fracture_lines, override_lines
+from fesolver.study.recipe import build_recipe, density_text
+from fesolver.study.schema import CalibrationConfig, CtInput, ParametricInput, SyntheticInput
 
-__all__ = ["SegmentData", "read_data"]
+__all__ = ["ParametricData", "SegmentData", "StudyData", "read_data"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,36 @@ class SegmentData:
     hu: Volume | None = None
 
 
-def read_data(config: StudyConfig) -> SegmentData:
+@dataclass(frozen=True)
+class ParametricData:
+    """What a parametric segment is built from: no file at all.
+
+    Parameters
+    ----------
+    recipe : SpineRecipe
+        Levels, dimensions, fractures, density.
+    calibration : str
+        How densities came about, in words.
+    findings : tuple of str
+        What of the recipe is not as published.
+    files : tuple
+        None.
+    is_calibration_assumed : bool
+        Whether the density is more than a number that was given.
+    """
+
+    recipe: SpineRecipe
+    calibration: str
+    findings: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    is_calibration_assumed: bool = False
+
+
+StudyData = SegmentData | ParametricData
+"""Whatever a study starts from."""
+
+
+def read_data(config: StudyConfig) -> StudyData:
     """Read, check and calibrate the input of a study.
 
     Raises
@@ -68,6 +100,8 @@ def read_data(config: StudyConfig) -> SegmentData:
     InputError
         If a file is missing or unreadable, labels do not hold the levels, or the CT is not calibrated.
     """
+    if isinstance(config.input, ParametricInput):
+        return _parametric(config, config.input)
     if isinstance(config.input, SyntheticInput):
         return _synthetic(config, config.input)
     return _from_files(config, config.input)
@@ -94,6 +128,18 @@ def _synthetic(config: StudyConfig, given: SyntheticInput) -> SegmentData:
     return SegmentData(
         density=density, kind=segment.kind, labels=segment.labels, subregions=segment.subregions, calibration=text
     )
+
+
+def _parametric(config: StudyConfig, given: ParametricInput) -> ParametricData:
+    """A recipe, and what in it is not as published."""
+    recipe = build_recipe(given, config.segment.levels, config.disc.degeneration)
+    findings = [*override_lines(recipe), *fracture_lines(recipe)]
+    findings += [f"{name}: degeneration {grade}" for name, grade in recipe.degeneration.items() if grade != "none"]
+    scale, offset = config.bone.density_scale, config.bone.density_offset_g_cm3
+    text = f"parametric segment, {density_text(given)}"
+    if (scale, offset) != (1.0, 0.0):
+        text += f"; density changed: times {scale:g}, {1e3 * offset:+g} mg/cm3"
+    return ParametricData(recipe, text, tuple(findings))
 
 
 def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:

@@ -17,13 +17,14 @@ from fesolver.bone.materials import (
     BoneMaterial,
     FibreReinforced,
     Isotropic,
+    LayeredFibres,
     Material,
     default_materials,
 )
 from fesolver.errors import InputError
 from fesolver.fem.hooke import isotropic_elasticity
 from fesolver.study.config import StudyConfig
-from fesolver.study.schema import BoneConfig
+from fesolver.study.schema import BoneConfig, ParametricInput
 
 __all__ = ["study_law", "study_materials", "unit_elasticity"]
 
@@ -66,7 +67,7 @@ def study_materials(config: StudyConfig) -> dict[str, Material]:
     """Material of every kind of region, and of every disc with a grade of its own."""
     m, disc = config.materials, config.disc
     ground = Isotropic(disc.annulus_young_mpa, disc.annulus_poisson)
-    annulus: Material = replace(DEFAULT_ANNULUS, ground=ground) if disc.fibres else ground
+    annulus = _annulus(config, replace(DEFAULT_ANNULUS, ground=ground))
     materials: dict[str, Material] = {
         **default_materials(),
         "trabecular": study_law(config.bone),
@@ -85,8 +86,25 @@ def study_materials(config: StudyConfig) -> dict[str, Material]:
         except InputError as error:
             raise InputError(error.what, where=f"[disc.degeneration] {name}", fix=error.fix) from error
         materials[f"{name}/nucleus"] = graded.nucleus
-        materials[f"{name}/annulus"] = graded.annulus if disc.fibres else graded.annulus.ground
+        materials[f"{name}/annulus"] = _annulus(config, graded.annulus)
     return materials
+
+
+def _annulus(config: StudyConfig, fibred: FibreReinforced) -> Material:
+    """An annulus without fibres, with layers of them, or with their mean, as the study's `[disc]` table says."""
+    if not config.disc.fibres:
+        return fibred.ground
+    is_layered = config.disc.fibre_layers
+    if is_layered is None:
+        is_layered = isinstance(config.input, ParametricInput)
+    if not is_layered:
+        return fibred
+    return LayeredFibres(
+        fibred.ground,
+        volume_fraction=fibred.volume_fraction,
+        angle_outer_deg=fibred.angle_deg,
+        angle_inner_deg=fibred.angle_deg,
+    )
 
 
 def unit_elasticity(materials: Mapping[str, Material]) -> dict[str, NDArray[np.float64]]:
@@ -110,6 +128,13 @@ def unit_elasticity(materials: Mapping[str, Material]) -> dict[str, NDArray[np.f
 
 def axial_fibre_note(material: Material) -> str:
     """One line on what linear fibres mean, empty for others."""
+    if isinstance(material, LayeredFibres):
+        young = " / ".join(f"{layer[0]:.0f}" for layer in material.layers)
+        return (
+            f"annulus fibres: {young} MPa in layers from the outside in, {100 * material.volume_fraction:.0f} % of "
+            f"the volume at +-{material.angle_outer_deg:.0f} deg, homogenised by layer and linear: they carry "
+            "compression too"
+        )
     if not isinstance(material, FibreReinforced):
         return ""
     return (

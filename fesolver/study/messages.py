@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fesolver.errors import InputError
-from fesolver.study.schema import CtInput, StudyConfig, SyntheticInput, TissueConfig
+from fesolver.study.schema import CtInput, MeshRecipe, ParametricInput, StudyConfig, SyntheticInput, TissueConfig
 
 __all__ = ["as_input_error"]
 
@@ -38,7 +38,9 @@ _GIVE = {
 """What to give instead, by the type of the mistake; the rest keep the checker's own words."""
 
 
-def as_input_error(error: ValidationError, source: str) -> InputError:
+def as_input_error(
+    error: ValidationError, source: str, model: type[StudyConfig] | type[MeshRecipe] = StudyConfig
+) -> InputError:
     """The first mistake of a pydantic report as one message; the rest are counted.
 
     Parameters
@@ -47,6 +49,8 @@ def as_input_error(error: ValidationError, source: str) -> InputError:
         What the tables of the study refuse.
     source : str
         The study file, for `where`.
+    model : StudyConfig or MeshRecipe
+        What the file holds.
     """
     first = error.errors()[0]
     loc, kind = first["loc"], first["type"]
@@ -55,9 +59,12 @@ def as_input_error(error: ValidationError, source: str) -> InputError:
     more = error.error_count() - 1
     what, fix = _words(kind, key, first)
     if kind == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = _known_keys(model, loc[:-1])
         close = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         fix = f"did you mean {close[0]!r}? (units are part of the name)" if close else f"known keys: {', '.join(known)}"
+    cause = first.get("ctx", {}).get("error")
+    if not key and isinstance(cause, InputError):
+        key = cause.where or ""
     return InputError(
         what + (f" (and {more} more mistake{'s' if more > 1 else ''})" if more else ""),
         where=f"{source}: {key}" if key else source,
@@ -74,7 +81,7 @@ def _words(kind: str, key: str, first: Any) -> tuple[str, str]:
         return f"key {key!r} is missing", "add it"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         given = repr(context["tag"]) if "tag" in context else "missing"
-        return f"{key}.kind is {given}", f"use {key}.kind = 'ct' or 'synthetic'"
+        return f"{key}.kind is {given}", f"use {key}.kind = 'ct', 'synthetic' or 'parametric'"
     if kind in _GIVE:
         return f"{key} cannot be {_shown(first['input'])}", f"give {_GIVE[kind].format(**context)}"
     cause = context.get("error")
@@ -96,19 +103,22 @@ def _shown(value: Any) -> str:
     return "a table" if isinstance(value, dict) else repr(value)
 
 
-def _known_keys(loc: tuple[Any, ...]) -> list[str]:
+_INPUTS = {"ct": CtInput, "synthetic": SyntheticInput, "parametric": ParametricInput}
+
+
+def _known_keys(root: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
     """Keys of the table at a location of the model."""
-    model: Any = StudyConfig
+    model: Any = root
     for step in loc:
         if model is StudyConfig and step == "input":
             model = None
         elif model is None:
-            model = CtInput if step == "ct" else SyntheticInput
+            model = _INPUTS.get(step, CtInput)
         elif isinstance(step, int):
             model = TissueConfig
-        else:
+        elif step in model.model_fields:  # the others are names in a table of tables, such as levels
             annotation = model.model_fields[step].annotation
             options = [a for a in getattr(annotation, "__args__", (annotation,)) if isinstance(a, type)]
-            model = next((a for a in options if issubclass(a, BaseModel)), StudyConfig)
-    fields = (model or StudyConfig).model_fields
+            model = next((a for a in options if issubclass(a, BaseModel)), root)
+    fields = (model or root).model_fields
     return [field.alias or name for name, field in fields.items()]

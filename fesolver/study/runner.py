@@ -13,7 +13,7 @@ from fesolver.solvers.warm_up import warm_up
 from fesolver.study.case import run_case
 from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig, config_hash
-from fesolver.study.inputs import SegmentData, read_data
+from fesolver.study.inputs import ParametricData, StudyData, read_data
 from fesolver.study.model import check_tables
 from fesolver.study.progress import ProgressReporter, SilentProgress
 from fesolver.study.provenance import git_commit, host, versions
@@ -92,7 +92,7 @@ def run_study(
     check_tables(cases[0].config)
     nominal = reader.read(cases[0].config, warm)
     with warm("compile", "kernels (compiled on first use, then cached)"):
-        warm_up(threads)
+        warm_up(threads, kind="mesh" if isinstance(nominal, ParametricData) else "voxel")
     with staged_folder(out, overwrite=overwrite) as folder:
         (folder / "cases").mkdir()
         summary: list[dict[str, Any]] = []
@@ -139,9 +139,9 @@ class _Reader:
 
     def __init__(self) -> None:
         self.key: tuple[str, ...] | None = None
-        self.data: SegmentData | None = None
+        self.data: StudyData | None = None
 
-    def read(self, config: StudyConfig, stages: Stages) -> SegmentData:
+    def read(self, config: StudyConfig, stages: Stages) -> StudyData:
         """Data of a configuration, from memory where input, calibration and density change are the same."""
         key = tuple(
             table.model_dump_json() if table is not None else ""
@@ -156,7 +156,7 @@ class _Reader:
 
 def _run_record(
     config: StudyConfig,
-    nominal: SegmentData,
+    nominal: StudyData,
     entries: list[dict[str, Any]],
     timings: dict[str, dict[str, float]],
     warnings: list[str],

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
 
+from fesolver.anatomy.dimensions import LEVELS_WITH_DIMENSIONS
 from fesolver.anatomy.levels import LEVELS, sort_levels
 from fesolver.bone.density import DensityKind
 from fesolver.errors import InputError
@@ -17,10 +18,14 @@ __all__ = [
     "CalibrationConfig",
     "CtInput",
     "DiscConfig",
+    "FractureConfig",
     "LoadConfig",
     "MaterialsConfig",
+    "MeshRecipe",
     "OutcomesConfig",
     "OutputConfig",
+    "ParametricInput",
+    "RecipeTable",
     "SegmentConfig",
     "SolverConfig",
     "StudyConfig",
@@ -45,6 +50,20 @@ class _Table(BaseModel):
     """A table of the study file: unknown keys are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _ordered_levels(levels: tuple[str, ...]) -> tuple[str, ...]:
+    """Levels cranial first; refuses what is unknown, listed twice or not consecutive."""
+    ordered = sort_levels(levels)
+    if len(set(ordered)) != len(ordered):
+        raise InputError("a level is listed twice", fix="name each level once")
+    at = [LEVELS.index(level) for level in ordered]
+    if at != list(range(at[0], at[0] + len(at))):
+        raise InputError(
+            f"levels must follow one another, got {', '.join(ordered)}",
+            fix=f"use all of {', '.join(LEVELS[at[0] : at[-1] + 1])}",
+        )
+    return ordered
 
 
 class CtInput(_Table):
@@ -78,6 +97,89 @@ class SyntheticInput(_Table):
         if (self.t_score is None) == (self.density_g_cm3 is None):
             raise InputError("give either t_score or density_g_cm3", fix="one of them, not both and not none")
         return self
+
+
+class FractureConfig(_Table):
+    """A fractured body: a kind and a Genant grade, or height losses."""
+
+    kind: Literal["wedge", "biconcave", "crush"] | None = None
+    grade: Annotated[int, Field(ge=1, le=3)] | None = None
+    anterior_loss_percent: NotNegative | None = None
+    middle_loss_percent: NotNegative | None = None
+    posterior_loss_percent: NotNegative | None = None
+    density_change: Literal["mass_kept", "none"] | Positive = "mass_kept"
+
+
+class RecipeTable(_Table):
+    """A segment from published dimensions, any of them replaced."""
+
+    t_score: Finite | None = None
+    density_g_cm3: Positive | None = None
+    density_kind: DensityKind = "rho_qct"
+    density_pattern: Literal["published", "uniform", "compartments"] = "published"
+    rim_density_ratio: Positive | None = None
+    inferior_superior_ratio: Positive | None = None
+    compartments_g_cm3: dict[str, Positive] = Field(default_factory=dict)
+    sex: Literal["female", "male"] | None = None
+    size: Positive = 1.0
+    dimensions: dict[str, dict[str, Finite]] = Field(default_factory=dict)
+    discs: dict[str, dict[str, Finite]] = Field(default_factory=dict)
+    fractures: dict[str, FractureConfig] = Field(default_factory=dict)
+    sagittal_tilt_deg: Finite = 0.0
+    coronal_tilt_deg: Finite = 0.0
+
+    @model_validator(mode="after")
+    def _one_density(self) -> RecipeTable:
+        by_compartment = self.density_pattern == "compartments"
+        if by_compartment != bool(self.compartments_g_cm3):
+            raise InputError(
+                "density_pattern = 'compartments' and compartments_g_cm3 belong together",
+                fix="give both, as in compartments_g_cm3 = {core = 0.07, rim = 0.10}, or neither",
+            )
+        if self.t_score is not None and self.density_g_cm3 is not None:
+            raise InputError("give either t_score or density_g_cm3", fix="one of them, not both")
+        if self.t_score is not None and self.density_kind != "rho_qct":
+            raise InputError("a t_score gives a density of kind rho_qct", fix="leave density_kind out")
+        ratios = self.rim_density_ratio is not None or self.inferior_superior_ratio is not None
+        if ratios and self.density_pattern != "published":
+            raise InputError("rim_density_ratio and inferior_superior_ratio belong to density_pattern = 'published'")
+        return self
+
+
+class ParametricInput(RecipeTable):
+    """A parametric segment on a structured mesh."""
+
+    kind: Literal["parametric"]
+
+    @model_validator(mode="after")
+    def _some_density(self) -> ParametricInput:
+        if self.t_score is None and self.density_g_cm3 is None and not self.compartments_g_cm3:
+            raise InputError("the segment has no density", fix="give t_score, density_g_cm3 or compartments_g_cm3")
+        return self
+
+
+class MeshRecipe(RecipeTable):
+    """A mesh recipe file: a segment and how finely it is meshed."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    description: str = ""
+    levels: tuple[str, ...] = Field(min_length=1)
+    refinement: Annotated[Number, Field(gt=0, le=16, allow_inf_nan=False)] = 1.0
+    element: Literal["hex8", "hex20"] = "hex8"
+    layer_cells: Annotated[int, Field(ge=1, le=8)] = 1
+    degeneration: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("levels")
+    @classmethod
+    def _known_and_contiguous(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [level for level in levels if level not in LEVELS_WITH_DIMENSIONS]
+        if unknown:
+            raise InputError(
+                f"there are no dimensions for {', '.join(map(repr, unknown))}",
+                fix=f"use {', '.join(LEVELS_WITH_DIMENSIONS)}",
+            )
+        return _ordered_levels(levels)
 
 
 class TissueConfig(_Table):
@@ -120,29 +222,27 @@ class CalibrationConfig(_Table):
 
 
 class SegmentConfig(_Table):
-    """Which levels, on which cells."""
+    """Which levels, on which cells.
+
+    Spacing, posterior elements and shell are of voxel meshes; refinement, element and layer cells of structured ones.
+    Thicknesses and nucleus are of both: 0.35 mm and 40 % by default, or the recipe's own.
+    """
 
     levels: tuple[str, ...] = Field(min_length=1)
     spacing_mm: Annotated[Number, Field(ge=0.05, le=5.0)] = 1.0
     posterior_elements: Flag = False
     shell: Literal["layers", "from_ct"] = "layers"
-    cortical_thickness_mm: Positive = 0.35
-    endplate_thickness_mm: Positive = 0.35
-    nucleus_area_fraction: Fraction = 0.40
+    cortical_thickness_mm: Positive | None = None
+    endplate_thickness_mm: Positive | None = None
+    nucleus_area_fraction: Fraction | None = None
+    refinement: Annotated[Number, Field(gt=0, le=16)] = 1.0
+    element: Literal["hex8", "hex20"] = "hex8"
+    layer_cells: Annotated[int, Field(ge=1, le=8)] = 1
 
     @field_validator("levels")
     @classmethod
     def _known_and_contiguous(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
-        ordered = sort_levels(levels)
-        if len(set(ordered)) != len(ordered):
-            raise InputError("a level is listed twice", fix="name each level once")
-        at = [LEVELS.index(level) for level in ordered]
-        if at != list(range(at[0], at[0] + len(at))):
-            raise InputError(
-                f"levels must follow one another, got {', '.join(ordered)}",
-                fix=f"use all of {', '.join(LEVELS[at[0] : at[-1] + 1])}",
-            )
-        return ordered
+        return _ordered_levels(levels)
 
 
 class BoneConfig(_Table):
@@ -181,7 +281,10 @@ class DiscConfig(_Table):
     annulus_poisson: Poisson = 0.45
     nucleus_young_mpa: Positive = 1.0
     nucleus_poisson: Poisson = 0.499
+    nucleus: Literal["solid", "fluid"] = "solid"
+    nucleus_bulk_modulus_mpa: Positive = 1666.7
     fibres: Flag = True
+    fibre_layers: Flag | None = None
     degeneration: dict[str, str] = Field(default_factory=dict)
 
 
@@ -230,7 +333,7 @@ class OutcomesConfig(_Table):
 class SolverConfig(_Table):
     """How tightly to solve, and against what a change is judged."""
 
-    method: Literal["auto", "voxel-multigrid", "amg", "direct"] = "auto"
+    method: Literal["auto", "voxel-multigrid", "amg", "pyamg", "direct"] = "auto"
     rtol: Annotated[Number, Field(ge=1e-13, le=1e-4)] = 1e-8
     floor: Literal["solver", "spacing"] = "solver"
     floor_spacing_factor: Annotated[Number, Field(gt=1, le=3)] = 1.5
@@ -248,7 +351,7 @@ class StudyConfig(_Table):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     description: str = ""
-    input: Annotated[CtInput | SyntheticInput, Field(discriminator="kind")]
+    input: Annotated[CtInput | SyntheticInput | ParametricInput, Field(discriminator="kind")]
     calibration: CalibrationConfig | None = None
     segment: SegmentConfig
     bone: BoneConfig = BoneConfig()
@@ -269,6 +372,16 @@ class StudyConfig(_Table):
                 f"treatment.level {self.treatment.level!r} is not one of segment.levels: {known}",
                 fix="treat one of them, or add the level to segment.levels",
             )
+        if self.disc.nucleus == "fluid" and not isinstance(self.input, ParametricInput):
+            raise InputError(
+                "a fluid nucleus needs a mesh whose cells follow it", where="disc.nucleus",
+                fix="use input.kind = 'parametric', or nucleus = 'solid'",
+            )  # fmt: skip
+        if self.disc.fibre_layers and not isinstance(self.input, ParametricInput):
+            raise InputError(
+                "fibre layers need a mesh whose cells follow them", where="disc.fibre_layers",
+                fix="use input.kind = 'parametric', or leave it out",
+            )  # fmt: skip
         discs = [f"{a}-{b}" for a, b in zip(self.segment.levels, self.segment.levels[1:], strict=False)]
         for name in self.disc.degeneration:
             if name not in discs:

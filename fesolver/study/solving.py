@@ -227,7 +227,7 @@ def _body(model: Model, level: str) -> Model:
         general_cells=at[is_in].astype(np.int64),
         general_matrices=e.general_matrices[is_in],
     )
-    return replace(model, mesh=mesh, tissue=tissue, elasticity=elasticity)
+    return replace(model, mesh=mesh, tissue=tissue, elasticity=elasticity, cavities=())
 
 
 def body_cells(model: Model, level: str) -> NDArray[np.int64]:

@@ -59,14 +59,15 @@ def needle_tips(
     Raises
     ------
     InputError
-        If a fraction is outside its range or the body has no bone at mid-height.
+        If a fraction is outside its range.
 
     Notes
     -----
-    Width and depth are those of the bone in the middle fifth of the body's height; the depth, and with it the anterior
-    wall, is taken in the sagittal slab of the tip, because the wall is round. That needle tips belong at the junction
-    of the anterior and middle thirds is common surgical guidance and not a measurement; a quarter of the width off the
-    middle puts each tip in the centre of its half. Both are keys of the plan.
+    Width and depth are those of the bone in the middle fifth of the body's height, or in the cells nearest to it; the
+    depth, and with it the anterior wall, is taken in the sagittal slab of the tip, because the wall is round. That
+    needle tips belong at the junction of the anterior and middle thirds is common surgical guidance and not a
+    measurement; a quarter of the width off the middle puts each tip in the centre of its half. Both are keys of the
+    plan.
     """
     if approach not in _SIDES:
         raise InputError(f"approach {approach!r} has no needle tips", fix=f"use one of {', '.join(_SIDES)}")
@@ -74,12 +75,9 @@ def needle_tips(
     local = frame.to_local(centroids)
     low, high = local[:, 2].min(), local[:, 2].max()
     middle = 0.5 * (low + high)
-    slab = local[np.abs(local[:, 2] - middle) <= 0.1 * (high - low) + 1e-9]
-    if not len(slab):
-        raise InputError(
-            "the body has no trabecular bone at mid-height to put a needle in",
-            where="around ({:.1f}, {:.1f}, {:.1f}) mm".format(*centroids.mean(axis=0)),
-        )
+    off = np.abs(local[:, 2] - middle)
+    # Large cells may have no centre in the middle fifth: then the layer nearest to the middle stands for it.
+    slab = local[off <= max(0.1 * (high - low), float(off.min()) + 0.05 * (high - low)) + 1e-9]
     left, right = slab[:, 0].max(), slab[:, 0].min()
     tips = []
     for side in _SIDES[approach]:

@@ -14,8 +14,10 @@ from fesolver.imaging.phantom import synthetic_segment
 from fesolver.imaging.volume import Volume
 from fesolver.study.config import study_from_dict
 from fesolver.study.inputs import read_data
-from fesolver.study.model import build_image, build_model, label_part_notes
+from fesolver.study.model import build_models, label_part_notes
+from fesolver.study.progress import SilentProgress
 from fesolver.study.runner import run_study
+from fesolver.study.stages import Stages
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,8 @@ def study(tmp_path_factory):
 def test_labelled_parts_keep_their_volume_and_carry_their_modulus_in_both_states(study):
     config, volumes = study
     data = read_data(config)
-    intact, treated = build_model(config, build_image(config, data, 2.0))
+    built = build_models(config, data, Stages(SilentProgress()))
+    intact, treated = built.intact, built.treated
 
     cell_ml = 8e-3
     for part, young in (("cement", 2000.0), ("implant", 110000.0)):

@@ -7,12 +7,14 @@ import pytest
 import fesolver.study.memory as memory
 from fesolver.errors import InputError
 from fesolver.study.inputs import read_data
-from fesolver.study.model import build_image, build_model
+from fesolver.study.model import build_models
+from fesolver.study.progress import SilentProgress
+from fesolver.study.stages import Stages
 
 
 def test_a_model_that_does_not_fit_is_refused_with_what_is_needed_and_what_there_is(make_study, monkeypatch):
     study = make_study()
-    intact, _ = build_model(study, build_image(study, read_data(study), study.segment.spacing_mm))
+    intact = build_models(study, read_data(study), Stages(SilentProgress())).intact
     memory.check_memory(intact.mesh)  # it fits here
 
     monkeypatch.setattr(memory, "available_mb", lambda: 100.0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,11 @@ from numpy.typing import NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.assembly import assemble_stiffness, stiffness_pattern
-from fesolver.fem.constraints import RigidMap, check_elasticity, given_displacement, rigid_force
+from fesolver.fem.constraints import RigidMap, given_displacement, rigid_force
 from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.kernels import block_sparse, reduction, vectors
-from fesolver.fem.problem import Elasticity, Loads, Problem
+from fesolver.fem.problem import Loads, Problem
 from fesolver.fem.recovery import internal_force
-from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.solvers.aggregation import build_levels
 from fesolver.solvers.block_levels import PADDING, BlockLevel, BlockLevels, Blocks, none
 from fesolver.solvers.raw import Raw
@@ -90,16 +88,6 @@ class AmgSystem(BaseSystem):
         self._ties = _tie_matrix(problem)
         self._nodes: _FreeNodes | None = None
         self._set_matrix()
-
-    def with_elasticity(self, elasticity: Elasticity) -> AmgSystem:
-        """The same mesh and constraints with other moduli; patterns and order are kept."""
-        other = copy.copy(self)
-        other._problem = replace(self._problem, elasticity=elasticity)
-        other._forget()
-        check_elasticity(other._problem)
-        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
-            other._set_matrix()
-        return other
 
     def _set_matrix(self) -> None:
         """Assemble, take the free part, coarsen."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ from numpy.typing import NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.assembly import assemble_stiffness, reduction_matrix, stiffness_pattern
-from fesolver.fem.constraints import check_elasticity, given_displacement, rigid_force, rigid_modes
-from fesolver.fem.problem import Elasticity, Loads, Problem
-from fesolver.fem.threads import kernel_threads, threads_for
+from fesolver.fem.constraints import given_displacement, rigid_force, rigid_modes
+from fesolver.fem.problem import Loads, Problem
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.reduced import BaseSystem, SolveOptions
 from fesolver.solvers.solution import Progress
@@ -42,18 +40,6 @@ class AssembledSystem(BaseSystem):
         self._pattern = stiffness_pattern(problem)
         self._P = reduction_matrix(problem)
         self._set_matrix()
-
-    def with_elasticity(self, elasticity: Elasticity) -> AssembledSystem:
-        """The same mesh and constraints with other moduli."""
-        import copy
-
-        other = copy.copy(self)
-        other._problem = replace(self._problem, elasticity=elasticity)
-        other._forget()
-        check_elasticity(other._problem)
-        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
-            other._set_matrix()
-        return other
 
     def _set_matrix(self) -> None:
         """Assemble, reduce and factorise or coarsen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import ConvergenceError, InputError
-from fesolver.fem.constraints import RigidMap, check_loads, rigid_maps
+from fesolver.fem.constraints import RigidMap, check_elasticity, check_loads, rigid_maps
 from fesolver.fem.members import member_forces
 from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.fem.recovery import initial_strain_force, internal_force
@@ -23,12 +24,6 @@ from fesolver.solvers.solution import Progress, Solution
 __all__ = ["BaseSystem", "SolveOptions"]
 
 _log = logging.getLogger("fesolver")
-
-UNIT_RTOL = 0.01
-"""Tolerance of the solves for unit pressures over that of the load."""
-
-LEAST_RTOL = 1e-10
-"""Least tolerance of these: float64 gets no further on meshes of mid-side nodes and thin layers."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,17 @@ class BaseSystem:
         return self._method
 
     def with_elasticity(self, elasticity: Elasticity) -> BaseSystem:
-        """The same mesh and constraints with other moduli."""
+        """The same mesh and constraints with other moduli; what these do not change is kept."""
+        other = copy.copy(self)
+        other._problem = replace(self._problem, elasticity=elasticity)
+        other._cavities = None
+        check_elasticity(other._problem)
+        with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
+            other._set_matrix()
+        return other
+
+    def _set_matrix(self) -> None:
+        """Set up what depends on the moduli."""
         raise NotImplementedError
 
     def _solve_one(self, loads: Loads, options: SolveOptions) -> Raw:
@@ -214,15 +219,12 @@ class BaseSystem:
         """What a unit pressure in each cavity does, solved once per system and tolerance."""
         if self._cavities is None or self._cavities.rtol > rtol:
             forces = cavity_forces(self._problem)
-            # Unit pressures meet the load's residual with a factor: two digits more keep theirs below it.
-            options = SolveOptions(None, max(UNIT_RTOL * rtol, LEAST_RTOL), None, progress)
+            # A pressure's nodal forces are no larger than the load that raises it, so neither is what they add to
+            # the residual at the same tolerance.
+            options = SolveOptions(None, rtol, None, progress)
             raw = self._solve_many([Loads(nodal_force=force) for force in forces], options)
             self._cavities = CavityResponse.of(self._problem, forces, raw, rtol)
         return self._cavities
-
-    def _forget(self) -> None:
-        """Drop what holds for the moduli."""
-        self._cavities = None
 
     def _pack(
         self,

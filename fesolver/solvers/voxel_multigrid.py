@@ -91,7 +91,7 @@ class VoxelMultigridSystem(BaseSystem):
                 return VoxelMultigridSystem(problem, self._n_threads)
         other = copy.copy(self)
         other._problem = problem
-        other._forget()
+        other._cavities = None
         with kernel_threads(threads_for(problem.points.size, self._n_threads)):
             other._core = self._core.with_material(material)
         return other

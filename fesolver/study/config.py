@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import re
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fesolver.anatomy.levels import disc_name
 from fesolver.errors import InputError
 from fesolver.study.messages import as_input_error
 from fesolver.study.schema import SCHEMA, StudyConfig
+from fesolver.study.toml_file import read_toml
 
 __all__ = ["StudyConfig", "config_hash", "load_study", "study_from_dict", "with_value"]
 
@@ -50,22 +50,7 @@ def load_study(path: str | Path) -> StudyConfig:
         If the file is missing, is not TOML, is of a newer schema, or a key is unknown, missing or out of range.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"study file {path} {what}", where=str(path), fix="give the path of a .toml study file")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path.name} is not a TOML file: it is no UTF-8 text", where=str(path), fix="give the path of a .toml file"
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"{path.name} is not a TOML file: {error}", where=str(path), fix="correct it there; texts need quotes"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
-    return study_from_dict(data, source=str(path), base=path.resolve().parent)
+    return study_from_dict(read_toml(path, "study"), source=str(path), base=path.resolve().parent)
 
 
 def study_from_dict(data: dict[str, Any], *, source: str = "study", base: Path | None = None) -> StudyConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from fesolver.bone.degeneration import disc_geometry
 from fesolver.errors import InputError
 from fesolver.study.messages import as_input_error
 from fesolver.study.schema import SCHEMA, FractureConfig, MeshRecipe, RecipeTable
+from fesolver.study.toml_file import read_toml
 
 __all__ = ["build_recipe", "density_text", "load_recipe", "recipe_from_dict"]
 
@@ -82,16 +82,7 @@ def load_recipe(path: str | Path) -> MeshRecipe:
         If the file is missing, is not TOML, is of a newer schema, or a key is unknown, missing or out of range.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise InputError(f"recipe file {path} {what}", where=str(path), fix="give the path of a .toml recipe")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path.name} is not a TOML file: {error}", where=str(path), fix="correct it there") from None
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
-    return recipe_from_dict(data, source=str(path))
+    return recipe_from_dict(read_toml(path, "recipe"), source=str(path))
 
 
 def recipe_from_dict(data: dict[str, Any], *, source: str = "recipe") -> MeshRecipe:

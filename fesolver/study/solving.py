@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import ConvergenceError
+from fesolver.fem.problem import Problem
 from fesolver.fem.recovery import recover_fields
 from fesolver.loading.load_case import LoadCase
+from fesolver.loading.pads import PadSetup
 from fesolver.meshing.submesh import extract_body
 from fesolver.outcomes.equilibrium import IMBALANCE_TOLERANCE, check_equilibrium
 from fesolver.outcomes.state import SolvedState
@@ -22,7 +24,7 @@ from fesolver.study.model import Model, is_same_stiffness, make_problem, study_l
 from fesolver.study.schema import SolverConfig
 from fesolver.study.stages import Stages
 
-__all__ = ["SolvedPair", "SolvedSet", "solve_pair"]
+__all__ = ["SolvedPair", "SolvedSet", "solve_pair", "solved_state"]
 
 LOOSER = 10.0
 """Factor on the tolerance of the solve that shows what the tolerance changes."""
@@ -64,6 +66,40 @@ class SolvedPair:
     solves: tuple[dict[str, object], ...]
 
 
+def solved_state(
+    name: str, model: Model, load_case: LoadCase, problem: Problem, pads: PadSetup, solution: Solution
+) -> SolvedState:
+    """A solution with its model and fields, for outcomes.
+
+    Parameters
+    ----------
+    name : str
+        `intact`, `treated`, ...
+    model : Model
+        What was solved.
+    load_case : LoadCase
+        How it was loaded.
+    problem, pads : Problem, PadSetup
+        From `fesolver.study.model.make_problem`.
+    solution : Solution
+        Of `problem` under `pads.loads`.
+    """
+    return SolvedState(
+        name=name,
+        mesh=model.mesh,
+        tissue=model.tissue,
+        elasticity=model.elasticity,
+        problem=problem,
+        loads=pads.loads,
+        load_case=load_case,
+        load_point=pads.load_point,
+        solution=solution,
+        fields=recover_fields(problem, solution.u),
+        region_young=model.mix.region_young,
+        region_unit_elasticity=unit_elasticity(model.mix.materials),
+    )
+
+
 @dataclass
 class _Solver:
     """Solves one problem to both tolerances and keeps the record."""
@@ -88,20 +124,7 @@ class _Solver:
 
         def state(solution: Solution) -> SolvedState:
             with self.stages("recovery", f"{name}: stress and strain"):
-                return SolvedState(
-                    name=name,
-                    mesh=model.mesh,
-                    tissue=model.tissue,
-                    elasticity=model.elasticity,
-                    problem=problem,
-                    loads=pads.loads,
-                    load_case=load_case,
-                    load_point=pads.load_point,
-                    solution=solution,
-                    fields=recover_fields(problem, solution.u),
-                    region_young=model.mix.region_young,
-                    region_unit_elasticity=unit_elasticity(model.mix.materials),
-                )
+                return solved_state(name, model, load_case, problem, pads, solution)
 
         looser, iterations = None, 0
         if self.with_looser:

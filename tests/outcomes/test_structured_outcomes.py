@@ -12,7 +12,6 @@ from numpy.testing import assert_allclose
 
 from fesolver.errors import InputError
 from fesolver.fem.cavity import wall_cells
-from fesolver.fem.recovery import recover_fields
 from fesolver.meshing.regions import cell_volumes, region_volume
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.cuts import cavity_opening, cut_area, cut_part
@@ -31,6 +30,7 @@ from fesolver.study.config import StudyConfig, study_from_dict
 from fesolver.study.inputs import read_data
 from fesolver.study.model import build_models, make_problem, study_load_case
 from fesolver.study.progress import SilentProgress
+from fesolver.study.solving import solved_state
 from fesolver.study.stages import Stages
 
 SETTINGS = OutcomeSettings()
@@ -63,19 +63,7 @@ def solve(element: str = "hex8", refinement: float = 0.4, method: str = "auto", 
     load_case = study_load_case(config)
     problem, pads = make_problem(model, load_case)
     solution = prepare(problem, method=method, threads=1).solve(pads.loads, rtol=1e-8)
-    return SolvedState(
-        name="intact",
-        mesh=model.mesh,
-        tissue=model.tissue,
-        elasticity=model.elasticity,
-        problem=problem,
-        loads=pads.loads,
-        load_case=load_case,
-        load_point=pads.load_point,
-        solution=solution,
-        fields=recover_fields(problem, solution.u),
-        region_young=model.mix.region_young,
-    )
+    return solved_state("intact", model, load_case, problem, pads, solution)
 
 
 @cache

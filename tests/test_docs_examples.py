@@ -10,7 +10,7 @@ import pytest
 GUIDE = Path(__file__).parents[1] / "docs" / "user"
 
 
-@pytest.mark.parametrize("page", ["unstructured.md"])
+@pytest.mark.parametrize("page", ["unstructured.md", "parametric.md"])
 def test_examples_of_a_page_run_one_after_the_other(page):
     blocks = re.findall(r"```python\n(.*?)```", (GUIDE / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     names: dict[str, object] = {}

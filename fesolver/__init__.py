@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from fesolver.meshing.structured_tissue import structured_tissue
     from fesolver.outcomes.convergence import convergence_study
     from fesolver.outcomes.error_estimate import estimate_error
+    from fesolver.outcomes.shapes import compare_shapes
     from fesolver.report.html import write_report
     from fesolver.report.results import read_results
     from fesolver.solvers.prepare import prepare
     from fesolver.solvers.voxels import Fixed, Pad, VoxelSolution, VoxelSystem, prepare_voxels, solve_voxels
     from fesolver.study.config import StudyConfig, load_study, study_from_dict
     from fesolver.study.demo import demo_study
+    from fesolver.study.refinement import study_convergence
     from fesolver.study.runner import RunSummary, run_study
 
 _HOMES = {
@@ -59,12 +61,14 @@ _HOMES = {
     "fesolver.meshing.structured_tissue": ("structured_tissue",),
     "fesolver.outcomes.convergence": ("convergence_study",),
     "fesolver.outcomes.error_estimate": ("estimate_error",),
+    "fesolver.outcomes.shapes": ("compare_shapes",),
     "fesolver.report.html": ("write_report",),
     "fesolver.report.results": ("read_results",),
     "fesolver.solvers.prepare": ("prepare",),
     "fesolver.solvers.voxels": ("Fixed", "Pad", "VoxelSolution", "VoxelSystem", "prepare_voxels", "solve_voxels"),
     "fesolver.study.config": ("StudyConfig", "load_study", "study_from_dict"),
     "fesolver.study.demo": ("demo_study",),
+    "fesolver.study.refinement": ("study_convergence",),
     "fesolver.study.runner": ("RunSummary", "run_study"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -93,6 +97,7 @@ __all__ = [
     "__version__",
     "body_force",
     "build_column",
+    "compare_shapes",
     "convergence_study",
     "ct_density",
     "demo_study",
@@ -110,6 +115,7 @@ __all__ = [
     "solve_voxels",
     "springs",
     "structured_tissue",
+    "study_convergence",
     "study_from_dict",
     "traction_force",
     "trusses",

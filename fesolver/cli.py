@@ -27,7 +27,6 @@ __all__ = ["app", "main"]
 P = ParamSpec("P")
 
 DONE, DEFECT, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 1, 2, 3, 130
-PICTURES = (".png", ".pdf", ".svg")
 
 app = typer.Typer(
     name="fesolver",
@@ -204,14 +203,12 @@ def check(
     """Check a study without solving it: sizes, memory, expected time, findings, and a picture of the model."""
     from fesolver.report.check_picture import write_check_picture
     from fesolver.report.check_text import check_lines
+    from fesolver.report.style import check_picture_path
     from fesolver.study.check import check_study
     from fesolver.study.config import load_study
 
     path = picture or Path(f"{study.stem}_check.png")
-    if path.suffix.lower() not in PICTURES:
-        raise InputError(
-            f"no picture format for {path.name}", where="--picture", fix=f"end it in {', '.join(PICTURES)}"
-        )
+    check_picture_path(path)
     checked = check_study(load_study(study), threads=_Options.of(context).threads)
     try:
         write_check_picture(checked, path)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fesolver.meshing.regions import cell_volumes
 from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.report.style import REGIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +21,13 @@ __all__ = ["CELL_KINDS", "cell_kinds", "draw_density", "draw_moduli"]
 # What a cell is called, its colour, the kinds of regions it stands for, and the fraction from which it is called so. A
 # shell of 0.35 mm never fills a cell: the first match counts, so layers are seen before the bone around them.
 CELL_KINDS: tuple[tuple[str, str, tuple[str, ...], float], ...] = (
-    ("cement", "#D55E00", ("cement",), 0.5),
-    ("shell in the cell", "#0072B2", ("cortical",), 0.02),
-    ("endplate in the cell", "#7E57A6", ("superior_endplate", "inferior_endplate"), 0.02),
-    ("nucleus", "#CC79A7", ("nucleus",), 0.5),
-    ("annulus", "#66C2A0", ("annulus",), 0.5),
-    ("posterior elements", "#B8B08D", ("posterior",), 0.5),
-    ("trabecular bone", "#F3DDB3", ("trabecular",), 0.0),
+    ("cement", REGIONS["cement"], ("cement",), 0.5),
+    ("shell in the cell", REGIONS["shell"], ("cortical",), 0.02),
+    ("endplate in the cell", REGIONS["endplate"], ("superior_endplate", "inferior_endplate"), 0.02),
+    ("nucleus", REGIONS["nucleus"], ("nucleus",), 0.5),
+    ("annulus", REGIONS["annulus"], ("annulus",), 0.5),
+    ("posterior elements", REGIONS["posterior"], ("posterior",), 0.5),
+    ("trabecular bone", REGIONS["trabecular"], ("trabecular",), 0.0),
 )
 
 _LEVEL_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")

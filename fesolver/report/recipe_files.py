@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from fesolver.errors import InputError
 from fesolver.meshing.io import check_mesh_path, staged, write_mesh
 from fesolver.report.recipe_picture import write_recipe_picture
+from fesolver.report.style import check_picture_path
 from fesolver.study.recipe import density_text
 
 if TYPE_CHECKING:
     from fesolver.study.mesh_recipe import RecipeMesh
 
-__all__ = ["PICTURES", "RecipePaths", "recipe_paths", "write_recipe_files"]
-
-PICTURES = (".png", ".pdf", ".svg")
+__all__ = ["RecipePaths", "recipe_paths", "write_recipe_files"]
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,7 @@ def recipe_paths(out: Path, picture: Path | None = None, *, overwrite: bool = Fa
         raise InputError(f"{out} is a folder", where="--out", fix="give the name of a file in it")
     check_mesh_path(out)
     paths = RecipePaths(out, out.with_suffix(".json"), picture or out.with_suffix(".png"))
-    if paths.picture.suffix.lower() not in PICTURES:
-        raise InputError(
-            f"no picture format for {paths.picture.name}", where="--picture", fix=f"end it in {', '.join(PICTURES)}"
-        )
+    check_picture_path(paths.picture)
     for option, path in (("--out", paths.mesh), ("--out", paths.legend), ("--picture", paths.picture)):
         if path.is_dir():
             raise InputError(f"{path} is a folder", where=option, fix="give the name of a file")

@@ -14,7 +14,7 @@ from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.report.recipe_text import curvature_text
 from fesolver.report.section_figures import CutPlane, frame_panel, paint
 from fesolver.report.sections import cut_cells, outline
-from fesolver.report.style import COLOURS, figure_style, new_figure
+from fesolver.report.style import COLOURS, REGIONS, figure_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["recipe_figure", "region_kinds", "write_recipe_picture"]
 
 _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("shell", "#0072B2", ("cortical",)),
-    ("endplate", "#7E57A6", ("superior_endplate", "inferior_endplate")),
-    ("nucleus", "#CC79A7", ("nucleus",)),
-    ("annulus", "#66C2A0", ("annulus",)),
-    ("trabecular bone", "#F3DDB3", ("trabecular",)),
+    ("shell", REGIONS["shell"], ("cortical",)),
+    ("endplate", REGIONS["endplate"], ("superior_endplate", "inferior_endplate")),
+    ("nucleus", REGIONS["nucleus"], ("nucleus",)),
+    ("annulus", REGIONS["annulus"], ("annulus",)),
+    ("trabecular bone", REGIONS["trabecular"], ("trabecular",)),
 )
 """Name in the legend, colour, and the kinds of regions it stands for."""
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fesolver.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,8 +19,11 @@ __all__ = [
     "COLOURS",
     "DIVERGING",
     "MIN_CHANGE_PERCENT",
+    "PICTURES",
+    "REGIONS",
     "SEQUENTIAL",
     "change_limit",
+    "check_picture_path",
     "figure_style",
     "new_figure",
     "robust_limit",
@@ -37,11 +43,33 @@ COLOURS = {
 }
 """Okabe and Ito's palette: told apart with every common colour-vision deficiency."""
 
+REGIONS = {
+    "cement": "#D55E00",
+    "shell": "#0072B2",
+    "endplate": "#7E57A6",
+    "nucleus": "#CC79A7",
+    "annulus": "#66C2A0",
+    "posterior": "#B8B08D",
+    "trabecular": "#F3DDB3",
+}
+"""Colour of each kind of region in pictures of models."""
+
+PICTURES = (".png", ".pdf", ".svg")
+"""Endings that figures are written with."""
+
 SEQUENTIAL = "viridis"
 DIVERGING = "PuOr_r"
 
 MIN_CHANGE_PERCENT = 1.0
 """Half-width in percent below which no axis or colour scale of a change is narrowed."""
+
+
+def check_picture_path(path: Path) -> None:
+    """Raise `InputError` unless a picture can be written with the ending of its name."""
+    if path.suffix.lower() not in PICTURES:
+        raise InputError(
+            f"no picture format for {path.name}", where="--picture", fix=f"end it in {', '.join(PICTURES)}"
+        )
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from fesolver.outcomes.registry import evaluate, select_outcomes
 from fesolver.outcomes.state import SolvedState
 from fesolver.study.config import StudyConfig, load_study, study_from_dict
 from fesolver.study.inputs import read_data
-from fesolver.study.model import Model, build_image, build_model
+from fesolver.study.model import Model, build_models
 from fesolver.study.solving import SolvedPair, solve_pair
 from fesolver.study.stages import Stages
 
@@ -138,8 +138,8 @@ def without(model: Model, slack: dict[str, NDArray[np.bool_]]) -> Model:
 
 def solve(config: StudyConfig, *, slack: bool, threads: int | None) -> tuple[SolvedPair, dict[str, float]]:
     """Intact and treated states; with slack fibres, after the set of slack families has settled."""
-    image = build_image(config, read_data(config), config.segment.spacing_mm)
-    intact, treated = build_model(config, image)
+    built = build_models(config, read_data(config), Stages())
+    intact, treated = built.intact, built.treated
     models = [intact] if treated is None else [intact, treated]
     pair = solve_pair(config, intact, treated, stages=Stages(), threads=threads, with_looser=False)
     if not slack:

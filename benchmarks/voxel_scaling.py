@@ -51,7 +51,9 @@ def make_segment(spacing_mm: float, path: str) -> Record:
     """In a child: the treated segment's problem and loads, pickled."""
     from fesolver.study.config import study_from_dict
     from fesolver.study.inputs import read_data
-    from fesolver.study.model import build_image, build_model, make_problem, study_load_case
+    from fesolver.study.model import build_models, make_problem, study_load_case
+    from fesolver.study.progress import SilentProgress
+    from fesolver.study.stages import Stages
 
     start = time.perf_counter()
     config = study_from_dict(
@@ -63,7 +65,7 @@ def make_segment(spacing_mm: float, path: str) -> Record:
             "load": {"force_n": 500.0},
         }
     )
-    _, treated = build_model(config, build_image(config, read_data(config), spacing_mm))
+    treated = build_models(config, read_data(config), Stages(SilentProgress())).treated
     assert treated is not None
     problem, pads = make_problem(treated, study_load_case(config))
     with open(path, "wb") as file:

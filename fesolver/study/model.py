@@ -34,7 +34,6 @@ from fesolver.treatment.cement import CementPlan, CementReport, inject_cement
 __all__ = [
     "Model",
     "Models",
-    "build_image",
     "build_models",
     "check_tables",
     "is_same_stiffness",
@@ -108,7 +107,7 @@ def build_models(config: StudyConfig, data: StudyData, stages: Stages, *, coarse
             return _states(config, *_structured(config, data.recipe, coarsening))
     spacing = config.segment.spacing_mm * coarsening
     with stages("resample", f"resample to {spacing:g} mm"):
-        image = build_image(config, data, spacing)
+        image = _resampled(config, data, spacing)
     with stages("mesh"):
         mesh = _voxels(config, image)
         return replace(_states(config, mesh, tissue_from_image(mesh, image), ()), image=image)
@@ -126,7 +125,7 @@ def study_load_case(config: StudyConfig) -> LoadCase:
     )
 
 
-def build_image(config: StudyConfig, data: SegmentData, spacing_mm: float) -> SegmentImage:
+def _resampled(config: StudyConfig, data: SegmentData, spacing_mm: float) -> SegmentImage:
     """Resample a segment once, onto the grid in its own frame."""
     return build_segment_image(
         data.density,

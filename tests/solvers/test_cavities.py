@@ -16,6 +16,7 @@ from fesolver.fem.cavity import enclosed_volume, volume_gradient
 from fesolver.fem.cuts import cut_forces
 from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.problem import Elasticity, FluidCavity, Loads, Problem, RigidLoad
+from fesolver.solvers import amg
 from fesolver.solvers.prepare import prepare
 
 LOADS = Loads(rigid={"top": RigidLoad(np.array([0.0, 0.0, -60.0]), np.array([40.0, -25.0, 0.0]))})
@@ -152,3 +153,34 @@ def test_a_wall_with_a_gap_and_a_bulk_modulus_of_zero_are_refused():
         prepare(replace(problem, cavities=(replace(cavity, facets=cavity.facets[1:]),)))
     with pytest.raises(InputError, match="bulk modulus"):
         prepare(replace(problem, cavities=(replace(cavity, bulk_modulus=0.0),)))
+
+
+@pytest.mark.parametrize("method", ["direct", "amg", "pyamg"])
+def test_forces_balance_at_free_points_with_the_fluid_s_own_within_the_tolerance(method):
+    problem = hollow_box(40.0, holes=((1, 1, 1), (2, 1, 3)))
+    solution = prepare(problem, method).solve(LOADS, rtol=1e-8)
+    held = np.concatenate([body.points for body in problem.rigid_bodies])
+
+    left = np.delete(
+        solution.internal_force
+        - sum(solution.cavity_pressure[c.name] * volume_gradient(problem.points, c.facets) for c in problem.cavities),
+        held,
+        axis=0,
+    )
+
+    # Each part of the sum is within rtol of its own load: 60 N and two pressures of a few MPa on 1 mm2.
+    assert np.linalg.norm(left) < 2e-8 * 60.0
+    assert np.linalg.norm(np.delete(solution.internal_force, held, axis=0)) > 1.0  # the fluid does carry force
+
+
+def test_a_direct_solver_takes_over_for_unit_pressures_too(monkeypatch):
+    problem = hollow_box()
+    expected = prepare(problem, "direct").solve(LOADS)
+    monkeypatch.setattr(amg, "MAX_ITERATIONS", 1)
+    system = prepare(problem, "amg")
+    system.rescue = "direct"
+
+    found = system.solve(LOADS)
+
+    assert found.method == "direct"
+    assert_allclose(list(found.cavity_pressure.values()), list(expected.cavity_pressure.values()), rtol=1e-7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.problem import FluidCavity
 from fesolver.meshing.spine_mesh import SpineMesh, Surface
 
-__all__ = ["OpenMesh", "OpenMeshes", "extract_body", "without_nuclei", "without_nucleus"]
+__all__ = ["OpenMesh", "extract_body", "without_nuclei"]
 
 
 def _restrict(region: Region, new_id: NDArray[np.int64]) -> tuple[Region, NDArray[np.bool_]]:
@@ -93,22 +93,21 @@ def extract_body(mesh: SpineMesh, tissue: Tissue, level: str) -> tuple[SpineMesh
 
 @dataclass(frozen=True)
 class OpenMesh:
-    """A mesh without the nucleus of a disc, and the wall of the cavity that is left.
+    """A mesh without the nuclei of discs, and the walls of the cavities that are left.
 
     Parameters
     ----------
     mesh : SpineMesh
-        Points and cells renumbered without gaps in the same order; the region of the nucleus is gone.
-    cavity : FluidCavity
-        Named after the region. Facets counter-clockwise seen from the solid: normals out of the cavity.
-    cells, points : (n_cells,) and (n_points,) ndarray of int64
-        The cell and the point each one was in the whole mesh.
+        Points and cells renumbered without gaps in the same order; the regions of these nuclei are gone.
+    cavities : tuple of FluidCavity
+        Named after the regions, cranial first. Facets counter-clockwise seen from the solid: normals out of the cavity.
+    cells : (n_cells,) ndarray of int64
+        The cell each one was in the whole mesh.
     """
 
     mesh: SpineMesh
-    cavity: FluidCavity
+    cavities: tuple[FluidCavity, ...]
     cells: NDArray[np.int64]
-    points: NDArray[np.int64]
 
     def tissue(self, whole: Tissue) -> Tissue:
         """What the cells that are left are made of, from the tissue of the whole mesh."""
@@ -125,15 +124,17 @@ class OpenMesh:
         return Tissue(whole.density[self.cells], whole.kind, present, axes, depth)
 
 
-def without_nucleus(mesh: SpineMesh, disc: str, *, bulk_modulus: float = float("inf")) -> OpenMesh:
-    """The mesh with a cavity for a fluid nucleus.
+def without_nuclei(
+    mesh: SpineMesh, discs: Sequence[str] | None = None, *, bulk_modulus: float = float("inf")
+) -> OpenMesh:
+    """The mesh with cavities for fluid nuclei.
 
     Parameters
     ----------
     mesh : SpineMesh
-        A mesh whose nucleus fills its cells wholly, such as a structured one.
-    disc : str
-        Name of the disc, `L1-L2`.
+        A mesh whose nuclei fill their cells wholly, such as a structured one.
+    discs : sequence of str, optional
+        Names of discs, `L1-L2`; all of the mesh by default.
     bulk_modulus : float
         Of the fluid, MPa; infinity keeps the volume.
 
@@ -146,26 +147,30 @@ def without_nucleus(mesh: SpineMesh, disc: str, *, bulk_modulus: float = float("
     InputError
         If there is no such nucleus, it shares cells with another region, or its cavity would be open to the outside.
     """
-    name = f"{disc}/nucleus"
-    if name not in mesh.regions or len(mesh.regions[name].cells) == 0:
-        discs = sorted(n.split("/")[0] for n in mesh.regions if n.endswith("/nucleus"))
-        raise InputError(f"the mesh has no region {name!r}", fix=f"use one of {', '.join(discs) or '(none)'}")
+    present = [name for name, region in mesh.regions.items() if name.endswith("/nucleus") and len(region.cells)]
+    names = present if discs is None else [f"{disc}/nucleus" for disc in discs]
     if not bulk_modulus > 0.0:
-        raise InputError(f"bulk_modulus must be positive, not {bulk_modulus:g} MPa", where=name)
-    region = mesh.regions[name]
-    if np.any(region.fraction < 1.0 - 1e-9):
-        raise InputError(f"{name} shares cells with other regions", fix="use a structured mesh for a fluid nucleus")
+        raise InputError(f"bulk_modulus must be positive, not {bulk_modulus:g} MPa", where=", ".join(names))
     held = np.ones(len(mesh.cells), dtype=bool)
-    held[region.cells] = False
-    wall = _boundary_faces(mesh, region.cells)
-    part, point_id = _submesh(mesh, held, {n: r for n, r in mesh.regions.items() if n != name})
-    facets = point_id[wall]
-    if np.any(facets < 0):
-        lost = mesh.points[wall[np.any(facets < 0, axis=1)][0, 0]]
-        raise InputError(
-            f"the cavity of {name} is open to the outside", where="near ({:.1f}, {:.1f}, {:.1f}) mm".format(*lost)
-        )
-    return OpenMesh(part, FluidCavity(name, facets, bulk_modulus), np.flatnonzero(held), np.flatnonzero(point_id >= 0))
+    for name in names:
+        if name not in present:
+            known = ", ".join(sorted(other.split("/")[0] for other in present)) or "(none)"
+            raise InputError(f"the mesh has no region {name!r}", fix=f"use one of {known}")
+        if np.any(mesh.regions[name].fraction < 1.0 - 1e-9):
+            raise InputError(f"{name} shares cells with other regions", fix="use a structured mesh for a fluid nucleus")
+        held[mesh.regions[name].cells] = False
+    part, point_id = _submesh(mesh, held, {n: r for n, r in mesh.regions.items() if n not in names})
+    cavities = []
+    for name in names:
+        wall = _boundary_faces(mesh, mesh.regions[name].cells)
+        facets = point_id[wall]
+        if np.any(facets < 0):
+            lost = mesh.points[wall[np.any(facets < 0, axis=1)][0, 0]]
+            raise InputError(
+                f"the cavity of {name} is open to the outside", where="near ({:.1f}, {:.1f}, {:.1f}) mm".format(*lost)
+            )
+        cavities.append(FluidCavity(name, facets, bulk_modulus))
+    return OpenMesh(part, tuple(cavities), np.flatnonzero(held))
 
 
 def _boundary_faces(mesh: SpineMesh, cells: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -176,49 +181,3 @@ def _boundary_faces(mesh: SpineMesh, cells: NDArray[np.int64]) -> NDArray[np.int
     faces = mesh.cells[cells][:, np.array(local)].reshape(-1, len(local[0]))
     _, first, count = np.unique(np.sort(faces, axis=1), axis=0, return_index=True, return_counts=True)
     return np.asarray(faces[np.sort(first[count == 1])])
-
-
-@dataclass(frozen=True)
-class OpenMeshes:
-    """A mesh without the nuclei of all its discs, and the walls of the cavities that are left.
-
-    Parameters
-    ----------
-    mesh : SpineMesh
-        As in `OpenMesh`.
-    cavities : tuple of FluidCavity
-        Cranial first.
-    steps : tuple of OpenMesh
-        One per disc, each from the mesh before.
-    """
-
-    mesh: SpineMesh
-    cavities: tuple[FluidCavity, ...]
-    steps: tuple[OpenMesh, ...]
-
-    def tissue(self, whole: Tissue) -> Tissue:
-        """What the cells that are left are made of, from the tissue of the whole mesh."""
-        for step in self.steps:
-            whole = step.tissue(whole)
-        return whole
-
-
-def without_nuclei(mesh: SpineMesh, *, bulk_modulus: float = float("inf")) -> OpenMeshes:
-    """The mesh with a cavity for the fluid nucleus of every disc.
-
-    Raises
-    ------
-    InputError
-        As `without_nucleus`.
-    """
-    discs = [name.split("/")[0] for name in mesh.regions if name.endswith("/nucleus")]
-    steps, cavities = list[OpenMesh](), list[FluidCavity]()
-    for disc in discs:
-        step = without_nucleus(mesh, disc, bulk_modulus=bulk_modulus)
-        point_id = np.full(len(mesh.points), -1)
-        point_id[step.points] = np.arange(len(step.points))
-        cavities = [replace(cavity, facets=point_id[cavity.facets]) for cavity in cavities]
-        cavities.append(step.cavity)
-        steps.append(step)
-        mesh = step.mesh
-    return OpenMeshes(mesh, tuple(cavities), tuple(steps))

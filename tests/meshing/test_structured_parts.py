@@ -14,10 +14,11 @@ from fesolver.anatomy.density_fields import UniformDensity
 from fesolver.anatomy.disc_shape import DiscShape
 from fesolver.bone.tissue import Tissue
 from fesolver.errors import InputError
+from fesolver.fem.cavity import enclosed_volume
 from fesolver.meshing.regions import cell_moments, cell_volumes, depth_below, facet_vectors, region_volume
 from fesolver.meshing.structured import mesh_column
 from fesolver.meshing.structured_tissue import structured_tissue
-from fesolver.meshing.submesh import extract_body, without_nucleus
+from fesolver.meshing.submesh import extract_body, without_nuclei
 
 THREE = ("T12", "L1", "L2")
 
@@ -173,8 +174,8 @@ def test_tissue_is_zero_in_discs_and_takes_any_field_of_one_kind():
 @pytest.mark.parametrize("element", ["hex8", "hex20"])
 def test_a_cavity_has_the_volume_of_the_nucleus_and_a_closed_wall(element):
     mesh = segment(THREE, 0.6, element).mesh
-    opened = without_nucleus(mesh, "L1-L2")
-    facets, points = opened.cavity.facets, opened.mesh.points
+    opened = without_nuclei(mesh, ["L1-L2"])
+    facets, points = opened.cavities[0].facets, opened.mesh.points
     vectors = facet_vectors(points, facets)
     centre = points[facets].mean(axis=(0, 1))
 
@@ -194,11 +195,11 @@ def test_a_cavity_has_the_volume_of_the_nucleus_and_a_closed_wall(element):
 def test_the_tissue_of_an_opened_mesh_is_that_of_its_cells():
     structured = segment()
     tissue = structured_tissue(structured, Field(lambda p: 0.2 + 1e-3 * p[:, 2]))
-    opened = without_nucleus(structured.mesh, "T12-L1", bulk_modulus=2000.0)
+    opened = without_nuclei(structured.mesh, ["T12-L1"], bulk_modulus=2000.0)
     left = opened.tissue(tissue)
 
     assert_array_equal(left.density, tissue.density[opened.cells])
-    assert opened.cavity.bulk_modulus == 2000.0
+    assert opened.cavities[0].bulk_modulus == 2000.0
     assert_array_equal(opened.cells[left.regions["T12-L1/annulus"].cells], tissue.regions["T12-L1/annulus"].cells)
     assert_array_equal(left.axes["T12-L1/annulus"], tissue.axes["T12-L1/annulus"])
 
@@ -206,9 +207,22 @@ def test_the_tissue_of_an_opened_mesh_is_that_of_its_cells():
 def test_a_mesh_without_that_nucleus_is_refused():
     mesh = segment().mesh
     with pytest.raises(InputError, match=r"no region 'L3-L4/nucleus'(.|\n)*L1-L2, T12-L1"):
-        without_nucleus(mesh, "L3-L4")
+        without_nuclei(mesh, ["L3-L4"])
     with pytest.raises(InputError, match="bulk_modulus must be positive"):
-        without_nucleus(mesh, "L1-L2", bulk_modulus=0.0)
+        without_nuclei(mesh, ["L1-L2"], bulk_modulus=0.0)
+
+
+def test_all_nuclei_go_at_once_and_each_leaves_a_wall_of_its_own_volume():
+    mesh = segment().mesh
+    opened = without_nuclei(mesh)
+
+    assert [cavity.name for cavity in opened.cavities] == ["T12-L1/nucleus", "L1-L2/nucleus"]
+    assert not any(name.endswith("/nucleus") for name in opened.mesh.regions)
+    for cavity in opened.cavities:
+        # Facets are warped quadrilaterals of both sides alike: the volume of the hole is that of the cells.
+        assert_allclose(
+            enclosed_volume(opened.mesh.points, cavity.facets), region_volume(mesh, cavity.name), rtol=1e-12
+        )
 
 
 @pytest.mark.parametrize("element", ["hex8", "hex20"])

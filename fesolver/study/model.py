@@ -27,7 +27,7 @@ from fesolver.meshing.voxel import mesh_segment, tissue_from_image
 from fesolver.study.config import StudyConfig
 from fesolver.study.inputs import ParametricData, SegmentData, StudyData
 from fesolver.study.materials import study_materials
-from fesolver.study.schema import ParametricInput
+from fesolver.study.schema import ParametricInput, SegmentConfig
 from fesolver.study.stages import Stages
 from fesolver.treatment.cement import CementPlan, CementReport, inject_cement
 
@@ -41,12 +41,6 @@ __all__ = [
     "make_problem",
     "study_load_case",
 ]
-
-LAYER_MM = 0.35
-"""Thickness of shell and endplates where none is given: measured directly in L1, mean 0.35 mm (Silva 1994)."""
-
-NUCLEUS_AREA_FRACTION = 0.40
-"""Area of the nucleus over the disc's where none is given; 0.3 to 0.5 in healthy discs."""
 
 
 @dataclass(frozen=True)
@@ -139,17 +133,16 @@ def _resampled(config: StudyConfig, data: SegmentData, spacing_mm: float) -> Seg
     )
 
 
+def _given(segment: SegmentConfig) -> dict[str, float]:
+    """Thicknesses and nucleus that the study states; the meshers have the published ones for the rest."""
+    names = ("cortical_thickness_mm", "endplate_thickness_mm", "nucleus_area_fraction")
+    return {name: value for name in names if (value := getattr(segment, name)) is not None}
+
+
 def _voxels(config: StudyConfig, image: SegmentImage) -> SpineMesh:
     """The image's cells as a mesh."""
     segment = config.segment
-    return mesh_segment(
-        image,
-        cortical_thickness_mm=_or(segment.cortical_thickness_mm, LAYER_MM),
-        endplate_thickness_mm=_or(segment.endplate_thickness_mm, LAYER_MM),
-        shell=segment.shell,
-        nucleus_area_fraction=_or(segment.nucleus_area_fraction, NUCLEUS_AREA_FRACTION),
-        keep_posterior=segment.posterior_elements,
-    )
+    return mesh_segment(image, shell=segment.shell, keep_posterior=segment.posterior_elements, **_given(segment))
 
 
 def _structured(
@@ -161,10 +154,8 @@ def _structured(
         recipe.column(),
         refinement=segment.refinement / coarsening,
         element=segment.element,
-        cortical_thickness_mm=segment.cortical_thickness_mm,
-        endplate_thickness_mm=segment.endplate_thickness_mm,
         layer_cells=segment.layer_cells,
-        nucleus_area_fraction=segment.nucleus_area_fraction,
+        **_given(segment),
     )
     mesh = made.mesh
     tissue = structured_tissue(made, {level: recipe.density_field(level) for level in mesh.levels})
@@ -189,11 +180,6 @@ def _states(config: StudyConfig, mesh: SpineMesh, tissue: Tissue, cavities: tupl
         return Models(intact, replace(intact, cement=report))
     treated = _with_stiffness(config, treated_mesh, treated_tissue)
     return Models(intact, replace(treated, cement=report, cavities=cavities))
-
-
-def _or(value: float | None, default: float) -> float:
-    """A value, or what stands for none."""
-    return default if value is None else value
 
 
 def check_tables(config: StudyConfig) -> None:

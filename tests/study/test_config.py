@@ -8,7 +8,6 @@ import pytest
 
 from fesolver.errors import InputError
 from fesolver.study.config import load_study, study_from_dict, with_value
-from fesolver.study.model import LAYER_MM, NUCLEUS_AREA_FRACTION
 from fesolver.study.shipped import shipped_folder
 
 MINIMAL = {
@@ -28,7 +27,6 @@ def test_defaults_are_those_of_the_design():
     assert study.materials.cement_young_mpa == 2000.0
     assert (study.materials.cortical_young_mpa, study.materials.endplate_young_mpa) == (8040.0, 670.0)
     assert (study.segment.cortical_thickness_mm, study.segment.endplate_thickness_mm) == (None, None)
-    assert (LAYER_MM, NUCLEUS_AREA_FRACTION) == (0.35, 0.40)  # what stands for none on voxels
     assert (study.disc.annulus_young_mpa, study.disc.annulus_poisson) == (4.2, 0.45)
     assert (study.disc.nucleus_young_mpa, study.disc.nucleus_poisson) == (1.0, 0.499)
     assert study.bone.law == "kopperdahl2002_power"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Connections",
     "Elasticity",
     "ElementName",
     "FluidCavity",
@@ -154,6 +155,53 @@ class FluidCavity:
 
 
 @dataclass(frozen=True)
+class Connections:
+    """Elements whose force follows from one elongation by a law of straight pieces: ligaments, contacts, fibres.
+
+    The elongation of element i is e_i = sum of weights . u[points] over its entries starts[i]:starts[i + 1]; its force
+    f_i(e_i), tension positive, acts on them as the internal force f_i * weights. Laws never fall, so that the energy
+    is convex and the state under a load is one.
+
+    Parameters
+    ----------
+    name : str
+        Name their forces are reported under, as `L1-L2/anterior_longitudinal`.
+    starts : (m + 1,) ndarray of int64
+        Entries of element i are starts[i]:starts[i + 1].
+    points : (q,) ndarray of int64
+        Point ids of the entries.
+    weights : (q, 3) ndarray
+        Dimensionless; each element's must not be excited by rigid motions: no net force or moment.
+    owners : (q,) ndarray of int64
+        Cell that each entry pulls at: the force belongs to the side of a cut that this cell is on.
+    breaks : (m, b) ndarray
+        Elongations, mm, ascending, where the stiffness changes.
+    stiffness : (m, b + 1) ndarray
+        N/mm, not negative: before the first break, between breaks, after the last.
+    force_at_break : (m,) ndarray
+        Force, N, at the first break.
+    strain_rows : (m, 6) ndarray or None
+        Of elements within one cell: elongation per mean strain of the cell (Voigt, engineering shear), mm; a solver may
+        use it to scale its unknowns, it does not change the answer.
+    """
+
+    name: str
+    starts: NDArray[np.int64]
+    points: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    owners: NDArray[np.int64]
+    breaks: NDArray[np.float64]
+    stiffness: NDArray[np.float64]
+    force_at_break: NDArray[np.float64]
+    strain_rows: NDArray[np.float64] | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return len(self.starts) - 1
+
+
+@dataclass(frozen=True)
 class Problem:
     """Everything but the loads of a linear elastic problem.
 
@@ -181,6 +229,8 @@ class Problem:
         Trusses and springs.
     cavities : tuple of FluidCavity
         Cavities that the mesh leaves open.
+    connections : tuple of Connections
+        Ligaments, contacts, fibres: what makes the problem piecewise linear.
     """
 
     points: NDArray[np.float64]
@@ -194,6 +244,7 @@ class Problem:
     element: ElementName = "hex8"
     members: tuple[Members, ...] = ()
     cavities: tuple[FluidCavity, ...] = ()
+    connections: tuple[Connections, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,51 @@ from numpy.typing import NDArray
 
 from fesolver.fem.problem import Elasticity, Loads, Problem
 
-__all__ = ["Progress", "Solution", "System"]
+__all__ = ["ActiveSetRecord", "ConnectionState", "Progress", "Solution", "System"]
 
 Progress = Callable[[int, float], None]
 """Called as `progress(iteration, relative_residual)`."""
+
+
+@dataclass(frozen=True)
+class ConnectionState:
+    """What the elements of one `Connections` do.
+
+    Parameters
+    ----------
+    elongation : (m,) ndarray
+        mm.
+    force : (m,) ndarray
+        N, tension positive.
+    piece : (m,) ndarray of int64
+        Which straight piece of its law each element is on, 0 below the first break.
+    """
+
+    elongation: NDArray[np.float64]
+    force: NDArray[np.float64]
+    piece: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ActiveSetRecord:
+    """How the outer loop over the pieces of connections went.
+
+    Parameters
+    ----------
+    changes : tuple of int
+        Elements on another piece after each outer iteration than before it; 0 in the last.
+    linear_iterations : tuple of int
+        Iterations of the linear solver in each.
+    steps : tuple of float
+        Part of each Newton step that was taken.
+    set_ups : int
+        How often the preconditioner was made.
+    """
+
+    changes: tuple[int, ...]
+    linear_iterations: tuple[int, ...]
+    steps: tuple[float, ...]
+    set_ups: int
 
 
 @dataclass(frozen=True)
@@ -49,6 +90,10 @@ class Solution:
         Pressure of each fluid cavity, MPa, positive in compression.
     member_force : mapping of str to (k, 3) ndarray
         Force, N, that each truss or spring of a group puts on its second end.
+    connections : mapping of str to ConnectionState
+        Elongation, force and piece of the law of every ligament strand, contact and fibre of a group.
+    active_set : ActiveSetRecord or None
+        How the pieces were found; None without connections.
     """
 
     u: NDArray[np.float64]
@@ -63,6 +108,8 @@ class Solution:
     stopped_by: str = "residual"
     cavity_pressure: Mapping[str, float] = field(default_factory=dict)
     member_force: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    connections: Mapping[str, ConnectionState] = field(default_factory=dict)
+    active_set: ActiveSetRecord | None = None
 
 
 class System(Protocol):

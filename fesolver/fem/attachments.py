@@ -1,4 +1,4 @@
-"""Places that connections pull at: inside a cell by its shape functions, or beside a patch of points that it follows."""
+"""Places that connections pull at: inside a cell by its shape functions, or beside a patch of points followed."""
 
 from __future__ import annotations
 

@@ -134,6 +134,7 @@ def check_problem(problem: Problem) -> None:
         constraints, members or cavities that do not hold up, or a part of the mesh that the supports do not hold.
     """
     from fesolver.fem.cavity import check_cavities
+    from fesolver.fem.connections import check_connections
     from fesolver.fem.members import check_members
     from fesolver.fem.supports import check_supports
 
@@ -142,6 +143,7 @@ def check_problem(problem: Problem) -> None:
     _check_constraints(problem)
     check_members(problem)
     check_cavities(problem)
+    check_connections(problem)
     check_supports(problem)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.cavity import volume_gradient
+from fesolver.fem.connections import connection_sides
 from fesolver.fem.members import member_forces
 from fesolver.fem.problem import Problem
 from fesolver.fem.recovery import cell_nodal_forces
@@ -18,6 +19,7 @@ from fesolver.fem.recovery import cell_nodal_forces
 __all__ = ["CutForces", "cut_forces"]
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
+_NO_FORCES: Mapping[str, NDArray[np.float64]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def cut_forces(
     about: ArrayLike = (0.0, 0.0, 0.0),
     initial_strain: NDArray[np.float64] | None = None,
     pressures: Mapping[str, float] = _NOTHING,
+    connections: Mapping[str, NDArray[np.float64]] = _NO_FORCES,
 ) -> CutForces:
     """Force and moment through the interface between two sets of cells.
 
@@ -71,6 +74,8 @@ def cut_forces(
         As in `Loads.initial_strain`.
     pressures : mapping of str to float, optional
         Pressure of each fluid cavity, MPa, as in `Solution.cavity_pressure`.
+    connections : mapping of str to (m,) ndarray, optional
+        Force of every element of the problem's connections, N, as in `Solution.connections`.
 
     Returns
     -------
@@ -79,12 +84,13 @@ def cut_forces(
     Raises
     ------
     InputError
-        If the two sets share no point.
+        If the two sets share no point, or the forces of a connection are not given: a cut would not balance.
 
     Notes
     -----
     Trusses and springs pass their force where one end belongs to cells below and the other to cells above, or to
-    neither; a point that both share counts as above. A fluid's pressure on the points below is part of the force.
+    neither; a point that both share counts as above. A fluid's pressure on the points below is part of the force. A
+    connection pulls at the cells that own its entries: what it passes is its pull on the owners below.
     """
     n_points = len(problem.points)
     is_above = np.zeros(n_points, dtype=bool)
@@ -96,6 +102,7 @@ def cut_forces(
     centre = np.asarray(about, dtype=np.float64)
     arms = problem.points[problem.cells[cells]] - centre
     other = _member_force(problem, u, below, is_above) + _fluid_force(problem, is_above, pressures)
+    other += _connection_force(problem, below, is_above, connections)
     return CutForces(
         cells=cells,
         forces=nodal.sum(axis=1),
@@ -128,4 +135,26 @@ def _fluid_force(problem: Problem, is_above: NDArray[np.bool_], pressures: Mappi
     for cavity in problem.cavities:
         out += pressures.get(cavity.name, 0.0) * volume_gradient(problem.points, cavity.facets)
     out[is_above] = 0.0
+    return out
+
+
+def _connection_force(
+    problem: Problem,
+    below: NDArray[np.bool_],
+    is_above: NDArray[np.bool_],
+    forces: Mapping[str, NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Nodal forces (n_points, 3), N, of connections on the points below a cut that their owners below hold.
+
+    What an element does to points on the cut through owners below is its sum over all its entries below less this.
+    """
+    out = np.zeros_like(problem.points)
+    for connections in problem.connections:
+        if connections.name not in forces:
+            raise InputError(
+                f"the forces of connection {connections.name!r} are not given", fix="pass those solved for"
+            )
+        points, owners, internal = connection_sides(connections, forces[connections.name])
+        is_counted = below[owners] & ~is_above[points]
+        np.subtract.at(out, points[is_counted], internal[is_counted])
     return out

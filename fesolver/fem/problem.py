@@ -180,9 +180,6 @@ class Connections:
         N/mm, not negative: before the first break, between breaks, after the last.
     force_at_break : (m,) ndarray
         Force, N, at the first break.
-    strain_rows : (m, 6) ndarray or None
-        Of elements within one cell: elongation per mean strain of the cell (Voigt, engineering shear), mm; a solver may
-        use it to scale its unknowns, it does not change the answer.
     """
 
     name: str
@@ -193,7 +190,6 @@ class Connections:
     breaks: NDArray[np.float64]
     stiffness: NDArray[np.float64]
     force_at_break: NDArray[np.float64]
-    strain_rows: NDArray[np.float64] | None = None
 
     @property
     def count(self) -> int:

@@ -71,6 +71,7 @@ def cut_part(
         about=point,
         initial_strain=state.loads.initial_strain,
         pressures=state.solution.cavity_pressure,
+        connections={name: one.force for name, one in state.solution.connections.items()},
     )
     return cut, below
 

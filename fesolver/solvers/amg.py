@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.assembly import assemble_stiffness, stiffness_pattern
+from fesolver.fem.assembly import assemble_stiffness, reduction_matrix, stiffness_pattern
+from fesolver.fem.connections import add_inner_elements, inner_elements
 from fesolver.fem.constraints import RigidMap, given_displacement, rigid_force
 from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.kernels import block_sparse, reduction, vectors
@@ -18,6 +20,7 @@ from fesolver.fem.problem import Loads, Problem
 from fesolver.fem.recovery import internal_force
 from fesolver.solvers.aggregation import build_levels
 from fesolver.solvers.block_levels import PADDING, BlockLevel, BlockLevels, Blocks, none
+from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.reduced import BaseSystem, SolveOptions
 
@@ -89,10 +92,12 @@ class AmgSystem(BaseSystem):
         self._nodes: _FreeNodes | None = None
         self._set_matrix()
 
-    def _set_matrix(self) -> None:
-        """Assemble, take the free part, coarsen."""
+    def _set_matrix(self, stiffness: NDArray[np.float64] | None = None) -> None:
+        """Assemble, with elements within a cell at a stiffness (m,) where given; take the free part, coarsen."""
         problem = self._problem
         K: Any = assemble_stiffness(problem, self._pattern)
+        if stiffness is not None:
+            K = add_inner_elements(problem, K, stiffness)
         if self._ties is not None:
             K = (self._ties.T @ K.tocsr() @ self._ties).tobsr((3, 3))
         if self._nodes is None:
@@ -116,6 +121,9 @@ class AmgSystem(BaseSystem):
         self._rigid_block = 0.5 * (R.T @ KR + (R.T @ KR).T)
         first.rigid_nodes, first.rigid_columns = self._rigid_rows, self._rigid_columns
         first.rigid_matrix = self._rigid_block
+        self._first = first
+        if stiffness is None and self.knows_elements:
+            return  # the levels are made with the elements, in `linear_view`
         levels = build_levels(first, full, self._n_threads, degrees=DEGREES[ELEMENTS[problem.element].order])
         if levels is None:
             raise InputError(
@@ -123,7 +131,45 @@ class AmgSystem(BaseSystem):
                 fix="use method='direct'",
             )
         self._levels: BlockLevels = levels
-        self._first = first
+
+    @property
+    def knows_elements(self) -> bool:
+        """Levels are those of any matrix on this pattern: of elements, those within a cell."""
+        return bool(inner_elements(self._problem).any())
+
+    def linear_view(self, stiffness: NDArray[np.float64] | None) -> LinearView:
+        """The matrix, and levels with the elements within a cell at a stiffness (m,), N/mm."""
+        other = self
+        if stiffness is not None:
+            other = copy.copy(self)
+            other._set_matrix(stiffness)
+            other._upper = none(np.float64)
+        nodes, n, m = self._nodes, self._first.count + PADDING, len(self._rigid_block)
+        assert nodes is not None
+        P = reduction_matrix(self._problem)
+        is_free = np.ones(self._problem.points.size, dtype=bool)
+        is_free[[tie.dof for tie in self._problem.ties]] = False
+        is_free[self._problem.prescribed_dofs] = False
+        for body in self._problem.rigid_bodies:
+            is_free.reshape(-1, 3)[body.points] = False
+        free = np.flatnonzero(is_free)
+        places = np.concatenate([3 * nodes.number[free // 3].astype(np.int64) + free % 3, n + np.arange(m)])
+
+        def multiply(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            out = np.zeros_like(x)
+            out[n:] = self._apply(x[:n], x[n:], out[:n])
+            return out
+
+        def precondition(r: NDArray[np.float64]) -> NDArray[np.float64]:
+            factor = 1.0 / (_norm(r[:n], r[n:]) or 1.0)
+            vectors.round_off(r[:n], factor, other._first.b)
+            z, z_rigid = other._levels.cycle(r[n:] * factor)
+            out = np.zeros_like(r)
+            vectors.scale_add(out[:n], 0.0, z, 1.0 / factor)
+            out[n:] = z_rigid / factor
+            return out
+
+        return LinearView(n + m, places, P, multiply, precondition)
 
     def _apply(
         self, x: NDArray[np.float64], x_rigid: NDArray[np.float64], out: NDArray[np.float64]

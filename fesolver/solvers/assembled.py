@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.assembly import assemble_stiffness, reduction_matrix, stiffness_pattern
+from fesolver.fem.connections import connection_set
 from fesolver.fem.constraints import given_displacement, rigid_force, rigid_modes
 from fesolver.fem.problem import Loads, Problem
+from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.reduced import BaseSystem, SolveOptions
 from fesolver.solvers.solution import Progress
@@ -42,9 +45,14 @@ class AssembledSystem(BaseSystem):
         self._set_matrix()
 
     def _set_matrix(self) -> None:
-        """Assemble, reduce and factorise or coarsen."""
+        """Assemble and reduce; factorise or coarsen."""
         self._K = assemble_stiffness(self._problem, self._pattern).tocsr()
         self._A = (self._P.T @ self._K @ self._P).tocsr()
+        if not self._problem.connections:
+            self._set_factor()
+
+    def _set_factor(self) -> None:
+        """Factorise or coarsen."""
         if self._method == "direct":
             from scipy.sparse.linalg import splu
 
@@ -65,6 +73,26 @@ class AssembledSystem(BaseSystem):
             )  # fmt: skip
         finally:
             np.random.set_state(state)  # noqa: NPY002
+
+    @property
+    def knows_elements(self) -> bool:
+        """Factors and levels are those of any matrix."""
+        return True
+
+    def linear_view(self, stiffness: NDArray[np.float64] | None) -> LinearView:
+        """The matrix, and factors or levels with all elements at a stiffness (m,), N/mm."""
+        other = self
+        if stiffness is not None:
+            B = connection_set(self._problem).matrix @ self._P
+            other = copy.copy(self)
+            other._A = (self._A + B.T @ B.multiply(stiffness[:, None]).tocsr()).tocsr()
+            other._set_factor()
+        n = self._P.shape[1]
+        if self._method == "direct":
+            precondition = other._factor.solve
+        else:
+            precondition = other._factor.aspreconditioner(cycle="V").matvec
+        return LinearView(n, np.arange(n), self._P, lambda x: np.asarray(self._A @ x), precondition)
 
     def _project(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Free unknowns whose displacement is nearest to u (3 n_points, ...) in the least-squares sense."""

@@ -71,6 +71,7 @@ def prepare(problem: Problem, method: Method = "auto", threads: int | None = Non
     _log.info("%s solver: %s", chosen, reason)
     with kernel_threads(threads_for(problem.points.size, count)):
         system = _system(problem, chosen, count)
+        system.connect()
     system.reason = reason
     if method == "auto" and chosen == "amg" and problem.points.size <= RESCUE_LIMIT:
         system.rescue = "direct"

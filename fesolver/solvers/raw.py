@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fesolver.solvers.solution import ActiveSetRecord, ConnectionState
 
 __all__ = ["Raw"]
 
@@ -28,6 +31,12 @@ class Raw:
         What ended the iteration.
     method : str or None
         Another method than the system's, where one took over.
+    connections : mapping of str to ConnectionState
+        Of a problem with connections.
+    active_set : ActiveSetRecord or None
+        How the pieces of its connections were found.
+    pressure : (c,) ndarray or None
+        Of fluid cavities, MPa, where they were found together with the displacement.
     """
 
     u: NDArray[np.float64]
@@ -36,3 +45,6 @@ class Raw:
     is_converged: bool
     stopped_by: str = "residual"
     method: str | None = None
+    connections: Mapping[str, ConnectionState] = field(default_factory=dict)
+    active_set: ActiveSetRecord | None = None
+    pressure: NDArray[np.float64] | None = None

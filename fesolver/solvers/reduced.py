@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import ConvergenceError, InputError
+from fesolver.fem.connections import connection_sides
 from fesolver.fem.constraints import RigidMap, check_elasticity, check_loads, rigid_maps
 from fesolver.fem.members import member_forces
 from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.fem.recovery import initial_strain_force, internal_force
 from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.solvers.cavities import CavityResponse, cavity_forces
+from fesolver.solvers.connected import ConnectedSystem
+from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.solution import Progress, Solution
 
@@ -53,6 +56,7 @@ class BaseSystem:
         self._method = method
         self._rigid: tuple[RigidMap, ...] = rigid_maps(problem)
         self._cavities: CavityResponse | None = None
+        self._connected: ConnectedSystem | None = None
         self.reason = ""
         self.rescue: str | None = None
 
@@ -71,6 +75,7 @@ class BaseSystem:
         other = copy.copy(self)
         other._problem = replace(self._problem, elasticity=elasticity)
         other._cavities = None
+        other._connected = None
         check_elasticity(other._problem)
         with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             other._set_matrix()
@@ -79,6 +84,20 @@ class BaseSystem:
     def _set_matrix(self) -> None:
         """Set up what depends on the moduli."""
         raise NotImplementedError
+
+    @property
+    def knows_elements(self) -> bool:
+        """Whether the preconditioner of a view can take elements of connections in."""
+        return False
+
+    def linear_view(self, stiffness: NDArray[np.float64] | None) -> LinearView:
+        """The matrix of this system, and a preconditioner with elements of a stiffness (m,), N/mm, or with none."""
+        raise NotImplementedError
+
+    def connect(self) -> None:
+        """Set up the connections of the problem, where it has some."""
+        if self._problem.connections and self._connected is None:
+            self._connected = ConnectedSystem.of(self)
 
     def _solve_one(self, loads: Loads, options: SolveOptions) -> Raw:
         """One load case."""
@@ -165,11 +184,14 @@ class BaseSystem:
         options = SolveOptions(u0, rtol, reaction_rtol, progress)
         with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             stress_free = [self._initial_force(case) for case in cases]
-            found = self._solve_or_rescue(
-                [_with_force(case, f) for case, f in zip(cases, stress_free, strict=True)], options
-            )
+            forced = [_with_force(case, f) for case, f in zip(cases, stress_free, strict=True)]
             pressures = [np.zeros(0) for _ in cases]
-            if self._problem.cavities:
+            if self._problem.connections:
+                found = self._solve_connected(forced, options, on_failure)
+                pressures = [np.zeros(0) if raw.pressure is None else raw.pressure for raw in found]
+            else:
+                found = self._solve_or_rescue(forced, options)
+            if self._problem.cavities and not self._problem.connections:
                 cavities = self._cavity_response(rtol, progress)
                 found, pressures = cavities.fill(found)
             for raw in found:
@@ -201,6 +223,20 @@ class BaseSystem:
             for raw, one in zip(found, loads, strict=True)
         ]
 
+    def _solve_connected(
+        self, loads: Sequence[Loads], options: SolveOptions, on_failure: Literal["raise", "return"]
+    ) -> list[Raw]:
+        """Load cases of a problem with connections."""
+        if options.reaction_rtol is not None:
+            raise InputError("a problem with connections cannot stop on the reaction", fix="leave out reaction_rtol")
+        self.connect()
+        assert self._connected is not None
+        found = [self._connected.solve(one, options.u0, options.rtol, options.progress) for one in loads]
+        if on_failure == "raise":
+            for raw in found:
+                self._connected.check(raw, options.rtol)
+        return found
+
     def _initial_force(self, loads: Loads) -> NDArray[np.float64] | None:
         """Nodal force (n_points, 3) that stands for the initial strain; None without one."""
         if loads.initial_strain is None:
@@ -231,10 +267,12 @@ class BaseSystem:
         internal = internal_force(self._problem, u) if raw.internal_force is None else raw.internal_force
         if stress_free is not None:
             internal = internal - stress_free
+        for connections in self._problem.connections:
+            points, _, force = connection_sides(connections, raw.connections[connections.name].force)
+            np.add.at(internal, points, force)
         external = np.zeros_like(u) if loads.nodal_force is None else loads.nodal_force
         if len(pressures):
-            assert self._cavities is not None
-            external = external + np.einsum("c,cni->ni", pressures, self._cavities.forces)
+            external = external + np.einsum("c,cni->ni", pressures, cavity_forces(self._problem))
         motion: dict[str, NDArray[np.float64]] = {}
         reaction: dict[str, NDArray[np.float64]] = {}
         for rigid in self._rigid:
@@ -257,6 +295,8 @@ class BaseSystem:
             method=raw.method or self._method,
             is_converged=self._is_solved(raw),
             stopped_by=raw.stopped_by,
+            connections=raw.connections,
+            active_set=raw.active_set,
         )
 
 

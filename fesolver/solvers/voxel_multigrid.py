@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.fem.assembly import reduction_matrix
 from fesolver.fem.constraints import check_elasticity, given_displacement, rigid_force
+from fesolver.fem.kernels import vectors
 from fesolver.fem.lattice_model import lattice_material, lattice_model
 from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.fem.threads import kernel_threads, threads_for
 from fesolver.fem.voxel_operator import cell_kinds
 from fesolver.fem.voxel_runs import PADDING
+from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.reduced import BaseSystem, SolveOptions
 from fesolver.solvers.voxel_core import Basis, CoreLoads, RigidPart, VoxelCore
@@ -92,9 +95,38 @@ class VoxelMultigridSystem(BaseSystem):
         other = copy.copy(self)
         other._problem = problem
         other._cavities = None
+        other._connected = None
         with kernel_threads(threads_for(problem.points.size, self._n_threads)):
             other._core = self._core.with_material(material)
         return other
+
+    def linear_view(self, stiffness: NDArray[np.float64] | None) -> LinearView:
+        """The operator and its hierarchy, which knows no elements of connections."""
+        core = self._core
+        n, stride, m = 3 * core.nodes.stride, core.nodes.stride, int(core.splits[-1])
+        is_free = np.ones(self._problem.points.size, dtype=bool)
+        is_free[[tie.dof for tie in self._problem.ties]] = False
+        is_free[self._problem.prescribed_dofs] = False
+        for body in self._problem.rigid_bodies:
+            is_free.reshape(-1, 3)[body.points] = False
+        free = np.flatnonzero(is_free)
+        places = np.concatenate([free % 3 * stride + self._node[free // 3], n + np.arange(m)])
+
+        def multiply(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            out, own = np.zeros_like(x), x.copy()
+            out[n:], _ = core.apply(own[:n], own[n:], out[:n])
+            return out
+
+        def precondition(r: NDArray[np.float64]) -> NDArray[np.float64]:
+            factor = 1.0 / (float(np.sqrt(vectors.block_dot(r, r))) or 1.0)
+            vectors.round_off(r[:n], factor, core.hierarchy.grids[0].b)
+            z, z_rigid = core.hierarchy.cycle(r[n:] * factor)
+            out = np.zeros_like(r)
+            vectors.scale_add(out[:n], 0.0, z, 1.0 / factor)
+            out[n:] = z_rigid / factor
+            return out
+
+        return LinearView(n + m, places, reduction_matrix(self._problem), multiply, precondition)
 
     def _vector(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Point values (n_points, 3) as a vector of the core."""

@@ -1,4 +1,4 @@
-"""Compression between two rigid pads: a load case on a mesh as rigid bodies and loads."""
+"""A segment between two rigid pads: a load case on a mesh as rigid bodies and loads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from fesolver.errors import InputError
 from fesolver.fem.facets import facet_points
 from fesolver.fem.problem import Loads, RigidBody, RigidLoad
+from fesolver.loading.follower import follower_load
 from fesolver.loading.load_case import LoadCase
+from fesolver.loading.moments import check_moments, top_moment
 from fesolver.meshing.spine_mesh import SpineMesh, Surface
 
 __all__ = ["BOTTOM", "TOP", "PadSetup", "check_load_case", "pad_constraints", "side_force_fraction"]
@@ -33,7 +35,7 @@ class PadSetup:
     rigid_bodies : tuple of RigidBody
         `top`, with the load point as its reference, and `bottom`, with the centroid of its endplate.
     loads : Loads
-        The force on, or the motion of, the top pad.
+        Force and moment on, or motion of, the top pad, and the nodal forces of a follower load.
     load_point : (3,) ndarray
         Where the force acts, mm, mesh frame; stiffness is force over displacement of this point along `axis`.
     axis : (3,) ndarray
@@ -53,23 +55,29 @@ def check_load_case(load_case: LoadCase) -> None:
     Raises
     ------
     InputError
-        On an unknown choice, a number that is not finite, a force or shortening that is not positive.
+        On an unknown choice, a number that is not finite, a force or shortening that is not positive (the force may be
+        zero beside a moment or a follower load), a moment on a rotation that the pad does not have, and a moment or
+        follower load beside a given shortening.
     """
     where = f"load case {load_case.name!r}"
     if load_case.control not in ("force", "displacement"):
         raise InputError(f"unknown control {load_case.control!r}", where=where, fix="use force or displacement")
     if load_case.top not in _FREE_MOTIONS:
         raise InputError(f"unknown top {load_case.top!r}", where=where, fix=f"use one of {', '.join(_FREE_MOTIONS)}")
-    key, value = (
-        ("force_n", load_case.force_n)
-        if load_case.control == "force"
-        else ("displacement_mm", load_case.displacement_mm)
-    )
-    if not (np.isfinite(value) and value > 0.0):
+    if not (np.isfinite(load_case.follower_n) and load_case.follower_n >= 0.0):
+        raise InputError(f"follower_n must be finite and not negative, got {load_case.follower_n}", where=where)
+    check_moments(load_case, _FREE_MOTIONS[load_case.top])
+    is_force = load_case.control == "force"
+    if load_case.follower_n and not is_force:
+        raise InputError("a follower load beside a given shortening", where=where, fix="use control = 'force' with it")
+    key, value = ("force_n", load_case.force_n) if is_force else ("displacement_mm", load_case.displacement_mm)
+    is_alone = not (load_case.follower_n or load_case.has_moment)
+    if not (np.isfinite(value) and (value > 0.0 or (value == 0.0 and not is_alone))):
         raise InputError(
             f"{key} must be positive and finite, got {value}",
             where=where,
-            fix="give the magnitude of the compression: its direction is part of the load case",
+            fix="give the magnitude of the compression: its direction is part of the load case; force_n may be 0 "
+            "beside a moment or a follower load",
         )
     if not np.isfinite(load_case.offset_anterior_mm):
         raise InputError(f"offset_anterior_mm must be finite, got {load_case.offset_anterior_mm}", where=where)
@@ -83,7 +91,7 @@ def pad_constraints(mesh: SpineMesh, load_case: LoadCase) -> PadSetup:
     mesh : SpineMesh
         In the segment frame: z is the axis. Needs `surfaces` of the highest superior and the lowest inferior endplate.
     load_case : LoadCase
-        Force or shortening, motion of the top pad, anterior offset of the load.
+        Force or shortening, motion of the top pad, anterior offset of the load, moments, follower load.
 
     Returns
     -------
@@ -93,7 +101,8 @@ def pad_constraints(mesh: SpineMesh, load_case: LoadCase) -> PadSetup:
     ------
     InputError
         If the load case does not hold up (`check_load_case`), an endplate is missing, empty or too small to hold a
-        rigid body, the pads share points, or the load point lies in front of or behind the top endplate.
+        rigid body, the pads share points, the load point lies in front of or behind the top endplate, or a follower
+        load has no chord to follow.
 
     Notes
     -----
@@ -103,6 +112,9 @@ def pad_constraints(mesh: SpineMesh, load_case: LoadCase) -> PadSetup:
     is the pad's reference, so the force brings no moment about it, and its displacement along the axis is that of the
     load. Under displacement control the axial motion of this point is prescribed instead, and what `tilt` or `free`
     leaves free stays free.
+
+    Moments act on the top pad where its rotations are free (`fesolver.loading.moments`). A follower load acts on the
+    bodies (`fesolver.loading.follower`); a pad that may not move sideways answers to it with a force of its own.
 
     On one mesh these choices of the top pad changed the stiffness of a segment from 99 to 853 N/mm: they belong beside
     every result.
@@ -130,7 +142,7 @@ def pad_constraints(mesh: SpineMesh, load_case: LoadCase) -> PadSetup:
     is_fixed = np.ones(6, dtype=bool)
     is_fixed[list(_FREE_MOTIONS[load_case.top])] = False
     if load_case.control == "force":
-        load = RigidLoad(force=-load_case.force_n * axis)
+        load = RigidLoad(force=-load_case.force_n * axis, moment=top_moment(load_case))
     else:
         is_fixed[2] = True
         load = RigidLoad(motion=np.concatenate([-load_case.displacement_mm * axis, np.zeros(3)]))
@@ -138,7 +150,8 @@ def pad_constraints(mesh: SpineMesh, load_case: LoadCase) -> PadSetup:
         RigidBody(TOP, top_points, load_point, is_fixed),
         RigidBody(BOTTOM, bottom_points, _area_centroid(mesh, bottom, axis), np.ones(6, dtype=bool)),
     )
-    return PadSetup(np.zeros(0, np.int64), bodies, Loads(rigid={TOP: load}), load_point, axis)
+    nodal_force = follower_load(mesh, load_case.follower_n) if load_case.follower_n else None
+    return PadSetup(np.zeros(0, np.int64), bodies, Loads(nodal_force, rigid={TOP: load}), load_point, axis)
 
 
 def side_force_fraction(reaction: ArrayLike, axis: ArrayLike) -> float:

@@ -174,12 +174,26 @@ def check_equilibrium(state: SolvedState) -> tuple[CutBalance, ...]:
 
 
 def list_reactions(state: SolvedState) -> tuple[Reaction, ...]:
-    """What every rigid body does to the segment, all six components of it."""
+    """What every rigid body does to the segment, all six components of it.
+
+    Notes
+    -----
+    A force below `IMBALANCE_TOLERANCE` of the largest reaction (moments over the distance between the bodies) is what
+    the solver leaves of none, as under a pure moment: it has no direction, and its sideways part counts as 0.
+    """
     reference = {body.name: body.reference for body in state.problem.rigid_bodies}
+    wrenches = state.solution.rigid_reaction
+    length = max(1.0, *(float(np.linalg.norm(a - b)) for a in reference.values() for b in reference.values()))
+    largest = max((np.abs(w / np.repeat([1.0, length], 3)).max() for w in wrenches.values()), default=0.0)
     return tuple(
-        Reaction(name, wrench[:3], wrench[3:], reference[name], side_force_fraction(wrench, AXIS))
-        for name, wrench in state.solution.rigid_reaction.items()
+        Reaction(name, wrench[:3], wrench[3:], reference[name], _sideways(wrench[:3], IMBALANCE_TOLERANCE * largest))
+        for name, wrench in wrenches.items()
     )
+
+
+def _sideways(force: NDArray[np.float64], least: float) -> float:
+    """Transverse over axial part of a force; 0 for one that is not larger than `least`."""
+    return side_force_fraction(force, AXIS) if float(np.linalg.norm(force)) > least else 0.0
 
 
 def equilibrium_values(

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from fesolver.errors import InputError
+from fesolver.outcomes.connections import connection_values
 from fesolver.outcomes.disc import disc_values
 from fesolver.outcomes.endplate import endplate_values
 from fesolver.outcomes.energy import energy_values
 from fesolver.outcomes.equilibrium import equilibrium_values
 from fesolver.outcomes.load_share import load_share_values
+from fesolver.outcomes.rotation import rotation_values
 from fesolver.outcomes.state import Outcome, OutcomeSettings, SolvedState, SolveName, Value
 from fesolver.outcomes.stiffness import stiffness_values
 from fesolver.outcomes.strength import strength_values
@@ -28,6 +30,8 @@ OUTCOMES: Mapping[str, Outcome] = MappingProxyType(
             Outcome("endplate", ("segment",), endplate_values),
             Outcome("load_share", ("segment",), load_share_values),
             Outcome("energy", ("segment",), energy_values),
+            Outcome("rotation", ("segment",), rotation_values),
+            Outcome("connections", ("segment",), connection_values),
             Outcome("strength", ("segment", "isolated"), strength_values),
             Outcome("equilibrium", ("segment",), equilibrium_values),
         )

@@ -59,10 +59,22 @@ def stiffness_between(state: SolvedState, part: str, *, lower: str, upper: str) 
 def stiffness_values(
     segment: SolvedState, isolated: Mapping[str, SolvedState], settings: OutcomeSettings
 ) -> list[Value]:
-    """Stiffness of segment, vertebrae and discs, N/mm."""
-    values = [Value(SEGMENT, "segment_stiffness_n_per_mm", axial_stiffness(segment))]
+    """Stiffness of segment, vertebrae and discs, N/mm, and force and motion of the load point.
+
+    Notes
+    -----
+    Under a moment the axial motion is not that of an axial force, and under a moment alone there is no such force: no
+    stiffness is given. A follower load compresses every disc along its own chord: vertebrae and discs have a stiffness,
+    the load point's motion is not that of the force on it and the segment has none.
+    """
+    load_case = segment.load_case
+    values: list[Value] = []
+    if not (load_case.has_moment or load_case.follower_n):
+        values.append(Value(SEGMENT, "segment_stiffness_n_per_mm", axial_stiffness(segment)))
     values += [Value(SEGMENT, "load_point_force_n", segment.axial_force)]
     values += [Value(SEGMENT, "load_point_displacement_mm", segment.axial_displacement)]
+    if load_case.has_moment:
+        return values
     for level in segment.mesh.levels:
         stiffness = stiffness_between(
             segment, level, lower=f"{level}/inferior_endplate", upper=f"{level}/superior_endplate"

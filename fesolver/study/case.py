@@ -23,7 +23,6 @@ from fesolver.study.inputs import ParametricData, StudyData
 from fesolver.study.materials import axial_fibre_note, study_materials
 from fesolver.study.memory import check_memory
 from fesolver.study.model import Model, build_models, label_part_notes
-from fesolver.study.schema import ParametricInput
 from fesolver.study.solving import SolvedPair, SolvedSet, solve_pair
 from fesolver.study.stages import Stages
 
@@ -178,15 +177,16 @@ def _record(
 
 def _cell_size(config: StudyConfig) -> dict[str, Any]:
     """How fine the mesh is."""
-    segment = config.segment
-    if not isinstance(config.input, ParametricInput):
-        return {"mesh": "voxel", "mesh_text": mesh_text(config), "spacing_mm": segment.spacing_mm}
-    return {
-        "mesh": "structured",
-        "mesh_text": mesh_text(config),
-        "refinement": segment.refinement,
-        "element": segment.element,
-    }
+    segment, kind = config.segment, config.mesh_kind
+    found: dict[str, Any] = {"mesh": kind, "mesh_text": mesh_text(config)}
+    if kind == "voxel":
+        return found | {"spacing_mm": segment.spacing_mm}
+    if kind == "structured":
+        return found | {"refinement": segment.refinement, "element": config.element}
+    if kind == "tetrahedral":
+        sizes = {"size_mm": segment.size_mm, "size_inside_mm": segment.size_inside_mm}
+        return found | sizes | {"element": config.element}
+    return found
 
 
 def _parametric_record(

@@ -136,7 +136,7 @@ def _dimension_keys(data: dict[str, Any]) -> list[str]:
 
 def _sweepable_keys(data: dict[str, Any]) -> list[str]:
     """Dotted names of the keys that hold a number and mean something on the study's kind of mesh."""
-    idle = _VOXEL_KEYS if data["input"]["kind"] == "parametric" else _STRUCTURED_KEYS
+    idle = _idle_keys(_mesh_kind(data) or "voxel")
     return [key for key in _numeric_keys(data) if key not in {f"segment.{name}" for name in idle}]
 
 
@@ -151,6 +151,9 @@ def _numeric_keys(data: dict[str, Any], prefix: str = "") -> list[str]:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             out.append(prefix + key)
     return out
+
+
+_PATH_KEYS = ("ct", "labels", "subregions", "cement_label", "implant_label", "file")
 
 
 def _expand(node: Any, source: str, base: Path, keys: tuple[str, ...]) -> Any:
@@ -171,31 +174,61 @@ def _expand(node: Any, source: str, base: Path, keys: tuple[str, ...]) -> Any:
         return value
 
     text = re.sub(r"\$\{(\w+)\}", replace, node)
-    is_path = keys[:1] == ("input",) and keys[-1] in ("ct", "labels", "subregions", "cement_label", "implant_label")
+    is_path = keys[:1] == ("input",) and (keys[-1] in _PATH_KEYS or keys[1:2] == ("files",))
     return str((base / text).absolute()) if is_path else text
 
 
-_VOXEL_KEYS = ("spacing_mm", "posterior_elements", "shell")
-_STRUCTURED_KEYS = ("refinement", "element", "layer_cells")
+_OWN_KEYS: dict[str, tuple[str, ...]] = {
+    "voxel": ("spacing_mm", "posterior_elements", "shell"),
+    "structured": ("refinement", "element", "layer_cells"),
+    "tetrahedral": ("size_mm", "size_inside_mm", "posterior_elements", "element"),
+    "foreign": (),
+}
+"""Keys of `[segment]` that mean something on one kind of mesh and not on every other."""
+
+_SIZED_BY = {"voxel": "spacing_mm", "structured": "refinement", "tetrahedral": "size_mm"}
+
+
+def _idle_keys(kind: str) -> set[str]:
+    """Keys of `[segment]` that mean nothing on a kind of mesh."""
+    return {key for keys in _OWN_KEYS.values() for key in keys} - set(_OWN_KEYS[kind])
+
+
+def _mesh_kind(data: dict[str, Any]) -> str | None:
+    """What a study that has not been checked yet is meshed with; None where its tables do not say."""
+    given, segment = data.get("input"), data.get("segment")
+    if not isinstance(given, dict) or not isinstance(segment, dict):
+        return None
+    defaults = {"ct": "voxels", "synthetic": "voxels", "parametric": "hexahedra", "surfaces": "tetrahedra"}
+    cells = segment.get("cells") or defaults.get(str(given.get("kind")))
+    if given.get("kind") == "mesh":
+        return "foreign"
+    return {"voxels": "voxel", "hexahedra": "structured", "tetrahedra": "tetrahedral"}.get(str(cells))
 
 
 def _check_mesh_keys(data: dict[str, Any], source: str) -> None:
-    """Refuse keys of `[segment]` and `[calibration]` that the kind of input has no use for."""
-    given, segment = data.get("input"), data.get("segment")
-    if not isinstance(given, dict) or not isinstance(segment, dict):
+    """Refuse keys of `[segment]` and `[calibration]` that the kind of mesh or input has no use for."""
+    kind = _mesh_kind(data)
+    if kind is None:
         return
-    is_parametric = given.get("kind") == "parametric"
     swept = [key.removeprefix("segment.") for key in data.get("sweep", {}) if key.startswith("segment.")]
-    idle = [key for key in (*segment, *swept) if key in (_VOXEL_KEYS if is_parametric else _STRUCTURED_KEYS)]
+    idle = [key for key in (*data["segment"], *swept) if key in _idle_keys(kind)]
     if idle:
-        use = "refinement" if is_parametric else "spacing_mm"
+        sized = f"cells are sized by segment.{_SIZED_BY[kind]}" if kind in _SIZED_BY else "the mesh has its cells"
         raise InputError(
-            f"{idle[0]} means nothing on a {'structured' if is_parametric else 'voxel'} mesh",
-            where=f"{source}: segment.{idle[0]}", fix=f"leave it out; cells are sized by segment.{use}",
+            f"{idle[0]} means nothing on a {kind} mesh", where=f"{source}: segment.{idle[0]}",
+            fix=f"leave it out; {sized}",
         )  # fmt: skip
-    if is_parametric and data.get("calibration") is not None:
+    given = data["input"]
+    if data.get("calibration") is None:
+        return
+    if given["kind"] == "parametric":
         raise InputError(
             "a parametric segment has no CT to calibrate", where=f"{source}: [calibration]", fix="leave it out"
+        )
+    if given["kind"] in ("surfaces", "mesh") and given.get("ct") is None:
+        raise InputError(
+            "there is no CT to calibrate", where=f"{source}: [calibration]", fix="give input.ct, or leave it out"
         )
 
 

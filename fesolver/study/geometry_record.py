@@ -16,7 +16,6 @@ from fesolver.meshing.regions import cell_volumes
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.state import SolvedState
 from fesolver.study.config import StudyConfig
-from fesolver.study.schema import ParametricInput
 
 __all__ = ["cavity_record", "fracture_lines", "geometry_record", "mean_density", "mesh_text", "override_lines"]
 
@@ -30,9 +29,13 @@ _DISC = ("height_mm", "wedge_deg", "nucleus_area_fraction")
 def mesh_text(config: StudyConfig) -> str:
     """The kind of mesh and how fine it is, in words."""
     segment = config.segment
-    if not isinstance(config.input, ParametricInput):
+    if config.mesh_kind == "voxel":
         return f"voxels of {segment.spacing_mm:g} mm"
-    return f"structured, refinement {segment.refinement:g}, {segment.element}"
+    if config.mesh_kind == "tetrahedral":
+        return f"tetrahedra of {segment.size_mm:g} mm, {segment.size_inside_mm:g} mm inside, {config.element}"
+    if config.mesh_kind == "foreign":
+        return "a mesh made elsewhere"
+    return f"structured, refinement {segment.refinement:g}, {config.element}"
 
 
 def override_lines(recipe: SpineRecipe) -> list[str]:

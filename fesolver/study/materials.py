@@ -24,7 +24,7 @@ from fesolver.bone.materials import (
 from fesolver.errors import InputError
 from fesolver.fem.hooke import isotropic_elasticity
 from fesolver.study.config import StudyConfig
-from fesolver.study.schema import BoneConfig, ParametricInput
+from fesolver.study.schema import BoneConfig
 
 __all__ = ["study_law", "study_materials", "unit_elasticity"]
 
@@ -96,7 +96,7 @@ def _annulus(config: StudyConfig, fibred: FibreReinforced) -> Material:
         return fibred.ground
     is_layered = config.disc.fibre_layers
     if is_layered is None:
-        is_layered = isinstance(config.input, ParametricInput)
+        is_layered = config.mesh_kind in ("structured", "tetrahedral")
     if not is_layered:
         return fibred
     return LayeredFibres(

@@ -8,7 +8,16 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fesolver.errors import InputError
-from fesolver.study.schema import CtInput, MeshRecipe, ParametricInput, StudyConfig, SyntheticInput, TissueConfig
+from fesolver.study.schema import (
+    CtInput,
+    MeshInput,
+    MeshRecipe,
+    ParametricInput,
+    StudyConfig,
+    SurfacesInput,
+    SyntheticInput,
+    TissueConfig,
+)
 
 __all__ = ["as_input_error"]
 
@@ -103,7 +112,13 @@ def _shown(value: Any) -> str:
     return "a table" if isinstance(value, dict) else repr(value)
 
 
-_INPUTS = {"ct": CtInput, "synthetic": SyntheticInput, "parametric": ParametricInput}
+_INPUTS = {
+    "ct": CtInput,
+    "synthetic": SyntheticInput,
+    "parametric": ParametricInput,
+    "surfaces": SurfacesInput,
+    "mesh": MeshInput,
+}
 
 
 def _known_keys(root: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fesolver.bone.materials import BoneMaterial
 from fesolver.bone.mixing import MixReport, mix_elasticity
 from fesolver.bone.tissue import Tissue
 from fesolver.errors import InputError
-from fesolver.fem.problem import Elasticity, FluidCavity, Problem
+from fesolver.fem.problem import Connections, Elasticity, FluidCavity, Problem
 from fesolver.imaging.resample import build_segment_image
 from fesolver.imaging.volume import SegmentImage
 from fesolver.loading.load_case import LoadCase
@@ -25,6 +26,7 @@ from fesolver.meshing.structured_tissue import structured_tissue
 from fesolver.meshing.submesh import without_nuclei
 from fesolver.meshing.voxel import mesh_segment, tissue_from_image
 from fesolver.study.config import StudyConfig
+from fesolver.study.connections import Joints, elastic_materials, study_connections
 from fesolver.study.inputs import ParametricData, SegmentData, StudyData
 from fesolver.study.materials import study_materials
 from fesolver.study.schema import ParametricInput, SegmentConfig
@@ -61,6 +63,8 @@ class Model:
         What was injected.
     cavities : tuple of FluidCavity
         Fluid nuclei, whose cells the mesh leaves out.
+    connections : tuple of Connections
+        Ligaments, facet joints, fibres.
     """
 
     mesh: SpineMesh
@@ -69,6 +73,7 @@ class Model:
     mix: MixReport
     cement: CementReport | None = None
     cavities: tuple[FluidCavity, ...] = ()
+    connections: tuple[Connections, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,10 @@ def build_models(config: StudyConfig, data: StudyData, stages: Stages, *, coarse
     """Mesh a segment and give it its stiffness, intact and treated, on cells `coarsening` times as large."""
     if isinstance(data, ParametricData):
         with stages("mesh"):
-            return _states(config, *_structured(config, data.recipe, coarsening))
+            made = _structured(config, data.recipe, coarsening)
+            frame = made[0].frame
+            joints = Joints.of_column(data.recipe.column(), frame, "published places on the parametric column")
+            return _states(config, *made, joints=joints)
     spacing = config.segment.spacing_mm * coarsening
     with stages("resample", f"resample to {spacing:g} mm"):
         image = _resampled(config, data, spacing)
@@ -116,6 +124,10 @@ def study_load_case(config: StudyConfig) -> LoadCase:
         displacement_mm=load.displacement_mm or 0.0,
         top=load.top,
         offset_anterior_mm=load.offset_anterior_mm,
+        flexion_nm=load.flexion_nm,
+        lateral_bending_nm=load.lateral_bending_nm,
+        axial_rotation_nm=load.axial_rotation_nm,
+        follower_n=load.follower_n,
     )
 
 
@@ -153,7 +165,7 @@ def _structured(
     made = mesh_column(
         recipe.column(),
         refinement=segment.refinement / coarsening,
-        element=segment.element,
+        element=cast("Any", config.element),
         layer_cells=segment.layer_cells,
         **_given(segment),
     )
@@ -169,9 +181,16 @@ def _structured(
     return opened.mesh, opened.tissue(tissue), opened.cavities
 
 
-def _states(config: StudyConfig, mesh: SpineMesh, tissue: Tissue, cavities: tuple[FluidCavity, ...]) -> Models:
+def _states(
+    config: StudyConfig,
+    mesh: SpineMesh,
+    tissue: Tissue,
+    cavities: tuple[FluidCavity, ...],
+    joints: Joints | None = None,
+) -> Models:
     """Intact and treated model on one mesh; without cement (0 ml) the treated one is the intact one."""
-    intact = replace(_with_stiffness(config, mesh, tissue), cavities=cavities)
+    soft = study_connections(config, mesh, tissue, study_materials(config), joints)
+    intact = replace(_with_stiffness(config, mesh, tissue), cavities=cavities, connections=soft)
     plan = _cement_plan(config)
     if plan is None:
         return Models(intact, None)
@@ -179,7 +198,7 @@ def _states(config: StudyConfig, mesh: SpineMesh, tissue: Tissue, cavities: tupl
     if treated_tissue is tissue:
         return Models(intact, replace(intact, cement=report))
     treated = _with_stiffness(config, treated_mesh, treated_tissue)
-    return Models(intact, replace(treated, cement=report, cavities=cavities))
+    return Models(intact, replace(treated, cement=report, cavities=cavities, connections=soft))
 
 
 def check_tables(config: StudyConfig) -> None:
@@ -211,9 +230,8 @@ def _cement_plan(config: StudyConfig) -> CementPlan | None:
 
 def _with_stiffness(config: StudyConfig, mesh: SpineMesh, tissue: Tissue) -> Model:
     """Add the elastic constants."""
-    elasticity, mix = mix_elasticity(
-        tissue, study_materials(config), volumes=cell_volumes(mesh), centroids=cell_centroids(mesh)
-    )
+    materials = elastic_materials(config, study_materials(config))
+    elasticity, mix = mix_elasticity(tissue, materials, volumes=cell_volumes(mesh), centroids=cell_centroids(mesh))
     return Model(mesh=mesh, tissue=tissue, elasticity=elasticity, mix=mix)
 
 
@@ -239,6 +257,7 @@ def make_problem(model: Model, load_case: LoadCase) -> tuple[Problem, PadSetup]:
         lattice=model.mesh.lattice,
         element=model.mesh.element,
         cavities=model.cavities,
+        connections=model.connections,
     )
     return problem, pads
 

@@ -13,7 +13,6 @@ from fesolver.study.config import StudyConfig, with_value
 from fesolver.study.inputs import read_data
 from fesolver.study.model import check_tables
 from fesolver.study.progress import ProgressReporter, SilentProgress
-from fesolver.study.schema import ParametricInput
 from fesolver.study.stages import Stages
 
 __all__ = ["study_convergence"]
@@ -71,7 +70,13 @@ def _with_size(config: StudyConfig, size: float) -> StudyConfig:
     """The study on cells of a size."""
     if not (math.isfinite(size) and size > 0.0):
         raise InputError(f"a cell size must be positive and finite, got {size}")
-    if isinstance(config.input, ParametricInput):
+    if config.mesh_kind == "tetrahedral":
+        inside = size * config.segment.size_inside_mm / config.segment.size_mm
+        sizes = {"segment.size_mm": size, "segment.size_inside_mm": inside}
+        return with_value(config, sizes, source="convergence study")
+    if config.mesh_kind == "foreign":
+        raise InputError("a mesh made elsewhere has one size", where="input.kind", fix="refine it where it was made")
+    if config.mesh_kind == "structured":
         return with_value(config, {"segment.refinement": 1.0 / size}, source="convergence study")
     return with_value(config, {"segment.spacing_mm": size}, source="convergence study")
 

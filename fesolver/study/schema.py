@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fesolver.anatomy.dimensions import LEVELS_WITH_DIMENSIONS
-from fesolver.anatomy.levels import LEVELS, sort_levels
 from fesolver.bone.density import DensityKind
 from fesolver.errors import InputError
+from fesolver.study.schema_inputs import (
+    CtInput,
+    FractureConfig,
+    Input,
+    MeshInput,
+    ParametricInput,
+    RecipeTable,
+    SurfacesInput,
+    SyntheticInput,
+)
+from fesolver.study.tables_base import (
+    Finite,
+    Flag,
+    Fraction,
+    NotNegative,
+    Number,
+    Poisson,
+    Positive,
+    Table,
+    ordered_levels,
+)
 
 __all__ = [
     "SCHEMA",
     "BoneConfig",
     "CalibrationConfig",
+    "ConnectionsConfig",
     "CtInput",
     "DiscConfig",
     "FractureConfig",
     "LoadConfig",
     "MaterialsConfig",
+    "MeshInput",
+    "MeshKind",
     "MeshRecipe",
     "OutcomesConfig",
     "OutputConfig",
@@ -29,6 +51,7 @@ __all__ = [
     "SegmentConfig",
     "SolverConfig",
     "StudyConfig",
+    "SurfacesInput",
     "SyntheticInput",
     "TissueConfig",
     "TreatmentConfig",
@@ -36,126 +59,6 @@ __all__ = [
 
 SCHEMA = 1
 """Version of the study file and of results; a newer one is refused."""
-
-Number = Annotated[float, Strict()]  # a text is no number, and true is not 1
-Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[Number, Field(allow_inf_nan=False)]
-Poisson = Annotated[Number, Field(gt=-1, lt=0.5)]
-Fraction = Annotated[Number, Field(gt=0, lt=1)]
-Flag = Annotated[bool, Strict()]
-
-
-class _Table(BaseModel):
-    """A table of the study file: unknown keys are errors, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def _ordered_levels(levels: tuple[str, ...]) -> tuple[str, ...]:
-    """Levels cranial first; refuses what is unknown, listed twice or not consecutive."""
-    ordered = sort_levels(levels)
-    if len(set(ordered)) != len(ordered):
-        raise InputError("a level is listed twice", fix="name each level once")
-    at = [LEVELS.index(level) for level in ordered]
-    if at != list(range(at[0], at[0] + len(at))):
-        raise InputError(
-            f"levels must follow one another, got {', '.join(ordered)}",
-            fix=f"use all of {', '.join(LEVELS[at[0] : at[-1] + 1])}",
-        )
-    return ordered
-
-
-class CtInput(_Table):
-    """A CT or density volume and its labels."""
-
-    kind: Literal["ct"]
-    ct: Path
-    labels: Path
-    label_scheme: str = "totalsegmentator"
-    dicom_series: str | None = None
-    accept_findings: tuple[str, ...] = ()
-    label_table: dict[str, str] | None = None
-    subregions: Path | None = None
-    subregion_table: dict[str, str] | None = None
-    cement_label: Path | None = None
-    implant_label: Path | None = None
-
-
-class SyntheticInput(_Table):
-    """The package's own phantom, from published dimensions."""
-
-    kind: Literal["synthetic"]
-    t_score: Finite | None = None
-    density_g_cm3: Positive | None = None
-    voxel_mm: Positive = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
-    tilt_deg: Finite = 10.0
-
-    @model_validator(mode="after")
-    def _one_density(self) -> SyntheticInput:
-        if (self.t_score is None) == (self.density_g_cm3 is None):
-            raise InputError("give either t_score or density_g_cm3", fix="one of them, not both and not none")
-        return self
-
-
-class FractureConfig(_Table):
-    """A fractured body: a kind and a Genant grade, or height losses."""
-
-    kind: Literal["wedge", "biconcave", "crush"] | None = None
-    grade: Annotated[int, Field(ge=1, le=3)] | None = None
-    anterior_loss_percent: NotNegative | None = None
-    middle_loss_percent: NotNegative | None = None
-    posterior_loss_percent: NotNegative | None = None
-    density_change: Literal["mass_kept", "none"] | Positive = "mass_kept"
-
-
-class RecipeTable(_Table):
-    """A segment from published dimensions, any of them replaced."""
-
-    t_score: Finite | None = None
-    density_g_cm3: Positive | None = None
-    density_kind: DensityKind = "rho_qct"
-    density_pattern: Literal["published", "uniform", "compartments"] = "published"
-    rim_density_ratio: Positive | None = None
-    inferior_superior_ratio: Positive | None = None
-    compartments_g_cm3: dict[str, Positive] = Field(default_factory=dict)
-    sex: Literal["female", "male"] | None = None
-    size: Positive = 1.0
-    dimensions: dict[str, dict[str, Finite]] = Field(default_factory=dict)
-    discs: dict[str, dict[str, Finite]] = Field(default_factory=dict)
-    fractures: dict[str, FractureConfig] = Field(default_factory=dict)
-    sagittal_tilt_deg: Finite = 0.0
-    coronal_tilt_deg: Finite = 0.0
-
-    @model_validator(mode="after")
-    def _one_density(self) -> RecipeTable:
-        by_compartment = self.density_pattern == "compartments"
-        if by_compartment != bool(self.compartments_g_cm3):
-            raise InputError(
-                "density_pattern = 'compartments' and compartments_g_cm3 belong together",
-                fix="give both, as in compartments_g_cm3 = {core = 0.07, rim = 0.10}, or neither",
-            )
-        if self.t_score is not None and self.density_g_cm3 is not None:
-            raise InputError("give either t_score or density_g_cm3", fix="one of them, not both")
-        if self.t_score is not None and self.density_kind != "rho_qct":
-            raise InputError("a t_score gives a density of kind rho_qct", fix="leave density_kind out")
-        ratios = self.rim_density_ratio is not None or self.inferior_superior_ratio is not None
-        if ratios and self.density_pattern != "published":
-            raise InputError("rim_density_ratio and inferior_superior_ratio belong to density_pattern = 'published'")
-        return self
-
-
-class ParametricInput(RecipeTable):
-    """A parametric segment on a structured mesh."""
-
-    kind: Literal["parametric"]
-
-    @model_validator(mode="after")
-    def _some_density(self) -> ParametricInput:
-        if self.t_score is None and self.density_g_cm3 is None and not self.compartments_g_cm3:
-            raise InputError("the segment has no density", fix="give t_score, density_g_cm3 or compartments_g_cm3")
-        return self
 
 
 class MeshRecipe(RecipeTable):
@@ -179,10 +82,10 @@ class MeshRecipe(RecipeTable):
                 f"there are no dimensions for {', '.join(map(repr, unknown))}",
                 fix=f"use {', '.join(LEVELS_WITH_DIMENSIONS)}",
             )
-        return _ordered_levels(levels)
+        return ordered_levels(levels)
 
 
-class TissueConfig(_Table):
+class TissueConfig(Table):
     """One internal tissue of known density: a box in mm, or values of the label volume."""
 
     tissue: str
@@ -192,7 +95,7 @@ class TissueConfig(_Table):
     source: str = ""
 
 
-class CalibrationConfig(_Table):
+class CalibrationConfig(Table):
     """From HU to density."""
 
     method: Literal["slope", "phantom", "tissues", "calibrated"]
@@ -221,14 +124,18 @@ class CalibrationConfig(_Table):
         return self
 
 
-class SegmentConfig(_Table):
+class SegmentConfig(Table):
     """Which levels, on which cells.
 
-    Spacing, posterior elements and shell are of voxel meshes; refinement, element and layer cells of structured ones.
-    Thicknesses and nucleus are of both: 0.35 mm and 40 % by default, or the recipe's own.
+    Spacing and shell are of voxel meshes; refinement and layer cells of structured ones; sizes of tetrahedra. Element
+    is hex8 or hex20 on structured meshes, tet10 or tet4 on tetrahedra. Thicknesses and nucleus are of all: 0.35 mm and
+    40 % by default, or the recipe's own.
     """
 
     levels: tuple[str, ...] = Field(min_length=1)
+    cells: Literal["voxels", "hexahedra", "tetrahedra"] | None = None
+    size_mm: Annotated[Number, Field(ge=0.3, le=6.0)] = 2.0
+    size_inside_mm: Annotated[Number, Field(ge=0.3, le=10.0)] = 3.0
     spacing_mm: Annotated[Number, Field(ge=0.05, le=5.0)] = 1.0
     posterior_elements: Flag = False
     shell: Literal["layers", "from_ct"] = "layers"
@@ -236,16 +143,16 @@ class SegmentConfig(_Table):
     endplate_thickness_mm: Positive | None = None
     nucleus_area_fraction: Fraction | None = None
     refinement: Annotated[Number, Field(gt=0, le=16)] = 1.0
-    element: Literal["hex8", "hex20"] = "hex8"
+    element: Literal["hex8", "hex20", "tet4", "tet10"] | None = None
     layer_cells: Annotated[int, Field(ge=1, le=8)] = 1
 
     @field_validator("levels")
     @classmethod
     def _known_and_contiguous(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
-        return _ordered_levels(levels)
+        return ordered_levels(levels)
 
 
-class BoneConfig(_Table):
+class BoneConfig(Table):
     """From density to stiffness."""
 
     law: str = "kopperdahl2002_power"
@@ -261,7 +168,7 @@ class BoneConfig(_Table):
     custom_kind: DensityKind = "rho_qct"
 
 
-class MaterialsConfig(_Table):
+class MaterialsConfig(Table):
     """Isotropic materials apart from trabecular bone and discs."""
 
     cortical_young_mpa: Positive = 8040.0
@@ -274,7 +181,7 @@ class MaterialsConfig(_Table):
     implant_poisson: Poisson = 0.3
 
 
-class DiscConfig(_Table):
+class DiscConfig(Table):
     """Intervertebral discs."""
 
     annulus_young_mpa: Positive = 4.2
@@ -288,7 +195,7 @@ class DiscConfig(_Table):
     degeneration: dict[str, str] = Field(default_factory=dict)
 
 
-class TreatmentConfig(_Table):
+class TreatmentConfig(Table):
     """Cement augmentation of one vertebra."""
 
     kind: Literal["vertebroplasty"] = "vertebroplasty"
@@ -302,14 +209,18 @@ class TreatmentConfig(_Table):
     axial_stretch: Positive = 1.0
 
 
-class LoadConfig(_Table):
-    """Compression between pads."""
+class LoadConfig(Table):
+    """Compression between pads, moments on the upper one, a follower load."""
 
     control: Literal["force", "displacement"] = "force"
-    force_n: Positive = 500.0
+    force_n: NotNegative = 500.0
     displacement_mm: Positive | None = None
     top: Literal["fixed", "tilt", "free"] = "tilt"
     offset_anterior_mm: Finite = 0.0
+    flexion_nm: Finite = 0.0
+    lateral_bending_nm: Finite = 0.0
+    axial_rotation_nm: Finite = 0.0
+    follower_n: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _displacement(self) -> LoadConfig:
@@ -318,7 +229,25 @@ class LoadConfig(_Table):
         return self
 
 
-class OutcomesConfig(_Table):
+class ConnectionsConfig(Table):
+    """The soft connections of the segment: ligaments, facet joints, fibres as elements of their own."""
+
+    ligaments: Flag | tuple[str, ...] = False
+    ligament_laws: Literal["bilinear", "bilinear_larger", "springs", "springs_moduli"] = "bilinear"
+    prestrain: Finite | dict[str, Finite] = 0.0
+    facets: Flag = False
+    facet_gap_mm: Finite | dict[str, Finite] | None = None
+    facet_cartilage_young_mpa: Positive | None = None
+    facet_points: Annotated[int, Field(ge=1, le=12)] = 4
+    fibres: Literal["homogenised", "elements"] = "homogenised"
+
+    @property
+    def is_used(self) -> bool:
+        """Whether the problem has any connection."""
+        return bool(self.ligaments) or self.facets or self.fibres == "elements"
+
+
+class OutcomesConfig(Table):
     """Depths, strains and fractions that outcomes are defined by."""
 
     endplate_depth_mm: Positive = 2.0
@@ -330,7 +259,7 @@ class OutcomesConfig(_Table):
     strength_coefficient: Positive = 0.0068
 
 
-class SolverConfig(_Table):
+class SolverConfig(Table):
     """How tightly to solve, and against what a change is judged."""
 
     method: Literal["auto", "voxel-multigrid", "amg", "pyamg", "direct"] = "auto"
@@ -339,30 +268,82 @@ class SolverConfig(_Table):
     floor_spacing_factor: Annotated[Number, Field(gt=1, le=3)] = 1.5
 
 
-class OutputConfig(_Table):
+class OutputConfig(Table):
     """What to keep."""
 
     fields: Literal["all", "first", "none"] = "first"
 
 
-class StudyConfig(_Table):
+MeshKind = Literal["voxel", "structured", "tetrahedral", "foreign"]
+
+_CELLS: dict[str, tuple[str, ...]] = {
+    "ct": ("voxels", "tetrahedra"),
+    "synthetic": ("voxels", "tetrahedra"),
+    "parametric": ("hexahedra", "tetrahedra"),
+    "surfaces": ("tetrahedra",),
+    "mesh": (),
+}
+"""Kind of input -> cells it can be meshed with, the default first."""
+
+_KIND_OF_CELLS: dict[str, MeshKind] = {"voxels": "voxel", "hexahedra": "structured", "tetrahedra": "tetrahedral"}
+_ELEMENTS: dict[MeshKind, tuple[str, ...]] = {
+    "voxel": ("hex8",), "structured": ("hex8", "hex20"), "tetrahedral": ("tet10", "tet4"), "foreign": (),
+}  # fmt: skip
+
+
+class StudyConfig(Table):
     """A whole study: one base model and, with `sweep`, a full grid of cases."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     description: str = ""
-    input: Annotated[CtInput | SyntheticInput | ParametricInput, Field(discriminator="kind")]
+    input: Input
     calibration: CalibrationConfig | None = None
     segment: SegmentConfig
     bone: BoneConfig = BoneConfig()
     materials: MaterialsConfig = MaterialsConfig()
     disc: DiscConfig = DiscConfig()
     treatment: TreatmentConfig | None = None
+    connections: ConnectionsConfig = ConnectionsConfig()
     load: LoadConfig = LoadConfig()
     outcomes: OutcomesConfig = OutcomesConfig()
     solver: SolverConfig = SolverConfig()
     output: OutputConfig = OutputConfig()
     sweep: dict[str, tuple[Finite, ...]] = Field(default_factory=dict)
+
+    @property
+    def mesh_kind(self) -> MeshKind:
+        """What the segment is meshed with."""
+        if isinstance(self.input, MeshInput):
+            return "foreign"
+        return _KIND_OF_CELLS[self.segment.cells or _CELLS[self.input.kind][0]]
+
+    @property
+    def element(self) -> str:
+        """Element of the mesh, that asked for or the kind's default; empty for a mesh made elsewhere."""
+        return self.segment.element or (_ELEMENTS[self.mesh_kind] or ("",))[0]
+
+    @model_validator(mode="after")
+    def _fits_its_mesh(self) -> StudyConfig:
+        possible = _CELLS[self.input.kind]
+        if self.segment.cells is not None and self.segment.cells not in possible:
+            use = f"use {' or '.join(possible)}" if possible else "leave it out: the mesh has its cells"
+            raise InputError(
+                f"input.kind = {self.input.kind!r} is not meshed with {self.segment.cells}", where="segment.cells",
+                fix=use,
+            )  # fmt: skip
+        elements = _ELEMENTS[self.mesh_kind]
+        if self.segment.element is not None and self.segment.element not in elements:
+            raise InputError(
+                f"a {self.mesh_kind} mesh has no {self.segment.element}", where="segment.element",
+                fix=f"use {' or '.join(elements)}" if elements else "leave it out: the mesh has its elements",
+            )  # fmt: skip
+        if isinstance(self.input, SurfacesInput) and set(self.input.files) != set(self.segment.levels):
+            raise InputError(
+                f"input.files has {', '.join(self.input.files)}, segment.levels {', '.join(self.segment.levels)}",
+                fix="give one file for each level of the segment",
+            )
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> StudyConfig:
@@ -372,15 +353,20 @@ class StudyConfig(_Table):
                 f"treatment.level {self.treatment.level!r} is not one of segment.levels: {known}",
                 fix="treat one of them, or add the level to segment.levels",
             )
-        if self.disc.nucleus == "fluid" and not isinstance(self.input, ParametricInput):
+        if self.disc.nucleus == "fluid" and self.mesh_kind != "structured":
             raise InputError(
                 "a fluid nucleus needs a mesh whose cells follow it", where="disc.nucleus",
-                fix="use input.kind = 'parametric', or nucleus = 'solid'",
+                fix="use input.kind = 'parametric' on hexahedra, or nucleus = 'solid'",
             )  # fmt: skip
-        if self.disc.fibre_layers and not isinstance(self.input, ParametricInput):
+        if self.disc.fibre_layers and self.mesh_kind not in ("structured", "tetrahedral"):
             raise InputError(
                 "fibre layers need a mesh whose cells follow them", where="disc.fibre_layers",
                 fix="use input.kind = 'parametric', or leave it out",
+            )  # fmt: skip
+        if self.connections.fibres == "elements" and not self.disc.fibres:
+            raise InputError(
+                "there are no fibres to make elements of", where="connections.fibres",
+                fix="set disc.fibres = true, or leave connections.fibres out",
             )  # fmt: skip
         discs = [f"{a}-{b}" for a, b in zip(self.segment.levels, self.segment.levels[1:], strict=False)]
         for name in self.disc.degeneration:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fesolver.errors import ConvergenceError
 from fesolver.fem.problem import Problem
 from fesolver.fem.recovery import recover_fields
-from fesolver.loading.load_case import LoadCase
+from fesolver.loading.load_case import LoadCase, isolated_load_case
 from fesolver.loading.pads import PadSetup
 from fesolver.meshing.submesh import extract_body
 from fesolver.outcomes.equilibrium import IMBALANCE_TOLERANCE, check_equilibrium
@@ -206,7 +206,7 @@ def solve_pair(
     """
     solver = _Solver(config.solver, threads, stages, with_looser)
     load_case = study_load_case(config)
-    alone = replace(load_case, name="isolated", control="force", top="fixed", offset_anterior_mm=0.0)
+    alone = isolated_load_case(load_case)
     state, loose, system = solver.run("intact", intact, load_case, None, None)
     isolated, isolated_loose, systems = {}, {}, {}
     for level in intact.mesh.levels:
@@ -250,7 +250,7 @@ def _body(model: Model, level: str) -> Model:
         general_cells=at[is_in].astype(np.int64),
         general_matrices=e.general_matrices[is_in],
     )
-    return replace(model, mesh=mesh, tissue=tissue, elasticity=elasticity, cavities=())
+    return replace(model, mesh=mesh, tissue=tissue, elasticity=elasticity, cavities=(), connections=())
 
 
 def body_cells(model: Model, level: str) -> NDArray[np.int64]:

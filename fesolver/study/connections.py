@@ -1,0 +1,144 @@
+"""From the study's `[connections]` table to ligaments, facet joints and fibres on its mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from fesolver.anatomy.column import Column
+from fesolver.anatomy.facet_joints import FacetJoint, facet_joints
+from fesolver.anatomy.frames import Frame
+from fesolver.anatomy.levels import disc_name
+from fesolver.bone.cartilage import DEFAULT_CARTILAGE
+from fesolver.bone.fibre_layers import without_fibres
+from fesolver.bone.ligaments import ligaments
+from fesolver.bone.materials import FibreReinforced, LayeredFibres, Material
+from fesolver.bone.tissue import Tissue
+from fesolver.connections.facet_joints import connect_facets
+from fesolver.connections.fibres import annulus_fibres
+from fesolver.connections.ligaments import connect_ligaments
+from fesolver.connections.sites import ColumnSites, column_sites
+from fesolver.errors import InputError
+from fesolver.fem.problem import Connections
+from fesolver.meshing.measured_column import measured_column
+from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.study.config import StudyConfig
+from fesolver.study.schema import ConnectionsConfig
+
+__all__ = ["Joints", "elastic_materials", "study_connections"]
+
+
+@dataclass(frozen=True)
+class Joints:
+    """Where ligaments attach and facets meet, in the mesh's frame.
+
+    Parameters
+    ----------
+    sites : mapping of str to mapping of str to SitePairs
+        Disc to ligament to its sites.
+    facets : tuple of FacetJoint
+        Left and right of every disc.
+    source : str
+        Where they are from, in words.
+    """
+
+    sites: ColumnSites
+    facets: tuple[FacetJoint, ...]
+    source: str
+
+    @classmethod
+    def of_column(cls, column: Column, frame: Frame, source: str) -> Joints:
+        """Published places on a column, `frame` the mesh's frame in the column's parent."""
+        facets = facet_joints(column, frame=frame)
+        return cls(column_sites(column, frame, facets), facets, source)
+
+    @classmethod
+    def of_mesh(cls, mesh: SpineMesh) -> Joints:
+        """Published places on bodies of the size that the mesh has."""
+        own = Frame(np.zeros(3), np.eye(3))
+        return cls.of_column(measured_column(mesh), own, "published places on bodies of the mesh's size")
+
+
+def elastic_materials(config: StudyConfig, materials: Mapping[str, Material]) -> dict[str, Material]:
+    """Materials of the cells: without the fibres where these are elements of their own."""
+    if config.connections.fibres == "homogenised":
+        return dict(materials)
+    return {
+        name: without_fibres(material) if isinstance(material, FibreReinforced | LayeredFibres) else material
+        for name, material in materials.items()
+    }
+
+
+def study_connections(
+    config: StudyConfig, mesh: SpineMesh, tissue: Tissue, materials: Mapping[str, Material], joints: Joints | None
+) -> tuple[Connections, ...]:
+    """Every connection that the study asks for.
+
+    Parameters
+    ----------
+    config : StudyConfig
+        `[connections]` says which.
+    mesh : SpineMesh
+    tissue : Tissue
+        For the fibres.
+    materials : mapping of str to Material
+        With the annulus' fibres.
+    joints : Joints or None
+        Where they attach; None measures the mesh.
+
+    Raises
+    ------
+    InputError
+        If a ligament is unknown or attached to nothing, a gap is negative, or a disc does not exist.
+    """
+    table = config.connections
+    if not table.is_used:
+        return ()
+    if len(mesh.levels) < 2:
+        raise InputError("a single level has nothing to connect", where="[connections]", fix="leave the table out")
+    out: list[Connections] = []
+    if table.ligaments or table.facets:
+        joints = joints or Joints.of_mesh(mesh)
+    if table.ligaments:
+        assert joints is not None
+        out += connect_ligaments(
+            mesh,
+            joints.sites,
+            table=ligaments(table.ligament_laws),
+            names=table.ligaments if isinstance(table.ligaments, tuple) else None,
+            prestrain=table.prestrain,
+        )
+    if table.facets:
+        assert joints is not None
+        cartilage = DEFAULT_CARTILAGE
+        if table.facet_cartilage_young_mpa is not None:
+            cartilage = replace(cartilage, young=table.facet_cartilage_young_mpa)
+        gapped = _with_gaps(joints.facets, table, mesh.levels)
+        out += connect_facets(mesh, gapped, cartilage=cartilage, points_per_side=table.facet_points)
+    if table.fibres == "elements":
+        out += annulus_fibres(mesh, tissue, materials)
+    return tuple(out)
+
+
+def _with_gaps(joints: Sequence[FacetJoint], table: ConnectionsConfig, levels: Sequence[str]) -> tuple[FacetJoint, ...]:
+    """Joints with the study's gaps."""
+    gaps = table.facet_gap_mm
+    if gaps is None:
+        return tuple(joints)
+    if isinstance(gaps, Mapping):
+        discs = [disc_name(*pair) for pair in pairwise(levels)]
+        for name in gaps:
+            if name.split("/")[0] not in discs:
+                raise InputError(
+                    f"connections.facet_gap_mm names {name!r}; the discs are {', '.join(discs)}",
+                    fix='name a disc, "L1-L2", or one side of it, "L1-L2/left"',
+                )
+    out = []
+    for joint in joints:
+        disc = joint.name.split("/")[0]
+        gap = gaps.get(joint.name, gaps.get(disc, joint.gap_mm)) if isinstance(gaps, Mapping) else gaps
+        out.append(replace(joint, gap_mm=gap))
+    return tuple(out)

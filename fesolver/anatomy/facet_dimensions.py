@@ -47,25 +47,31 @@ FACET_SOURCES: Mapping[str, Source] = MappingProxyType(
             "read (both parts); choice (0.4 mm)",
         ),
         "depth_fraction": Source(
-            "beside the rear third of the canal, as lumbar joints stand in axial CT slices; thoracic ones before it",
+            "lumbar centres at the back of the canal: scanner surfaces of one spine have them 32 to 36 mm behind the "
+            "middle of the disc, 8 to 12 mm behind the middle of the canal (L1-L2 to L4-L5); thoracic ones before it",
             "choice",
         ),
-        "cranial_mm": Source("joints stand at the height of the disc", "choice"),
+        "cranial_mm": Source(
+            "scanner surfaces of one spine: 6.6 mm (L1-L2 to L3-L4) and 1.8 mm (L4-L5) below the middle of the disc; "
+            "taken about half as low, which simple arches leave room for; thoracic ones at that middle",
+            "choice",
+        ),
     }
 )
 """Source and standing of every field of `FacetDimensions`."""
 
-# Transverse and longitudinal angle (degrees), width, height and distance between left and right centre (mm), depth.
-FACETS: Mapping[str, tuple[float, float, float, float, float, float]] = MappingProxyType(
+# Transverse and longitudinal angle (degrees), width, height, distance between left and right centre (mm), then the
+# centre's depth over the canal's and its height over the disc's middle (mm).
+FACETS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
-        "T10-T11": (117.5, 75.0, 10.0, 11.5, 23.0, 0.65),
-        "T11-T12": (101.0, 77.0, 10.0, 12.0, 24.0, 0.65),
-        "T12-L1": (26.0, 80.0, 10.2, 14.0, 25.0, 0.8),
-        "L1-L2": (30.0, 82.0, 11.0, 14.5, 26.0, 0.8),
-        "L2-L3": (34.0, 82.0, 12.0, 15.5, 28.0, 0.8),
-        "L3-L4": (40.4, 82.0, 13.5, 16.0, 31.0, 0.8),
-        "L4-L5": (45.0, 82.0, 15.0, 17.0, 35.0, 0.8),
-        "L5-S1": (56.0, 82.0, 15.8, 17.0, 40.0, 0.8),
+        "T10-T11": (117.5, 75.0, 10.0, 11.5, 23.0, 0.65, 0.0),
+        "T11-T12": (101.0, 77.0, 10.0, 12.0, 24.0, 0.65, 0.0),
+        "T12-L1": (26.0, 80.0, 10.2, 14.0, 25.0, 1.0, -3.0),
+        "L1-L2": (30.0, 82.0, 11.0, 14.5, 26.0, 1.0, -3.0),
+        "L2-L3": (34.0, 82.0, 12.0, 15.5, 28.0, 1.0, -3.0),
+        "L3-L4": (40.4, 82.0, 13.5, 16.0, 31.0, 1.0, -3.0),
+        "L4-L5": (45.0, 82.0, 15.0, 17.0, 35.0, 1.0, -1.5),
+        "L5-S1": (56.0, 82.0, 15.8, 17.0, 40.0, 1.0, -1.5),
     }
 )
 
@@ -102,10 +108,10 @@ class FacetDimensions:
         Distance between the centres of the left and the right joint.
     depth_fraction : float
         Place of the centre behind the canal's front over the canal's depth.
-    gap_mm : float
-        Distance between the two cartilage surfaces.
     cranial_mm : float
         Height of the centre over the disc's middle.
+    gap_mm : float
+        Distance between the two cartilage surfaces.
 
     Raises
     ------
@@ -121,8 +127,8 @@ class FacetDimensions:
     height_mm: float
     interfacet_mm: float
     depth_fraction: float
+    cranial_mm: float
     gap_mm: float = 0.4
-    cranial_mm: float = 0.0
 
     def __post_init__(self) -> None:
         where = f"{disc_name(self.upper, self.lower)}, both sides"
@@ -174,7 +180,15 @@ def facet_dimensions(upper: str, lower: str, **overrides: float) -> FacetDimensi
     unknown = sorted(set(overrides) - set(_RANGES))
     if unknown:
         raise InputError(f"unknown facet dimension {unknown[0]!r}", where=name, fix=f"use {', '.join(_RANGES)}")
-    keys = ("transverse_deg", "longitudinal_deg", "width_mm", "height_mm", "interfacet_mm", "depth_fraction")
+    keys = (
+        "transverse_deg",
+        "longitudinal_deg",
+        "width_mm",
+        "height_mm",
+        "interfacet_mm",
+        "depth_fraction",
+        "cranial_mm",
+    )
     return FacetDimensions(upper, lower, **(dict(zip(keys, FACETS[name], strict=True)) | overrides))
 
 

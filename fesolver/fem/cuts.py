@@ -57,6 +57,7 @@ def cut_forces(
     initial_strain: NDArray[np.float64] | None = None,
     pressures: Mapping[str, float] = _NOTHING,
     connections: Mapping[str, NDArray[np.float64]] = _NO_FORCES,
+    out_of_balance: NDArray[np.float64] | None = None,
 ) -> CutForces:
     """Force and moment through the interface between two sets of cells.
 
@@ -76,6 +77,8 @@ def cut_forces(
         Pressure of each fluid cavity, MPa, as in `Solution.cavity_pressure`.
     connections : mapping of str to (m,) ndarray, optional
         Force of every element of the problem's connections, N, as in `Solution.connections`.
+    out_of_balance : (n_points, 3) ndarray, optional
+        Internal less external nodal force, N: at the slaves of ties, what their masters hold. Needed with ties.
 
     Returns
     -------
@@ -84,25 +87,27 @@ def cut_forces(
     Raises
     ------
     InputError
-        If the two sets share no point, or the forces of a connection are not given: a cut would not balance.
+        If the two sets share no point, or the forces of connections or ties are not given: a cut would not balance.
 
     Notes
     -----
     Trusses and springs pass their force where one end belongs to cells below and the other to cells above, or to
     neither; a point that both share counts as above. A fluid's pressure on the points below is part of the force. A
-    connection pulls at the cells that own its entries: what it passes is its pull on the owners below.
+    connection pulls at the cells that own its entries: what it passes is its pull on the owners below. A tie passes
+    what a slave needs to its masters.
     """
     n_points = len(problem.points)
     is_above = np.zeros(n_points, dtype=bool)
     is_above[problem.cells[~below].ravel()] = True
     cells = np.flatnonzero(below & is_above[problem.cells].any(axis=1))
-    if not len(cells):
+    if not len(cells) and not problem.ties:
         raise InputError("the cut separates nothing: the cells below share no point with the cells above")
     nodal = cell_nodal_forces(problem, u, cells, initial_strain) * is_above[problem.cells[cells]][:, :, None]
     centre = np.asarray(about, dtype=np.float64)
     arms = problem.points[problem.cells[cells]] - centre
     other = _member_force(problem, u, below, is_above) + _fluid_force(problem, is_above, pressures)
     other += _connection_force(problem, below, is_above, connections)
+    other += _tie_force(problem, is_above, out_of_balance)
     return CutForces(
         cells=cells,
         forces=nodal.sum(axis=1),
@@ -157,4 +162,21 @@ def _connection_force(
         points, owners, internal = connection_sides(connections, forces[connections.name])
         is_counted = below[owners] & ~is_above[points]
         np.subtract.at(out, points[is_counted], internal[is_counted])
+    return out
+
+
+def _tie_force(
+    problem: Problem, is_above: NDArray[np.bool_], out_of_balance: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Nodal forces (n_points, 3), N, that ties put on the points below a cut."""
+    out = np.zeros_like(problem.points)
+    if not problem.ties:
+        return out
+    if out_of_balance is None:
+        raise InputError("the forces of the problem's ties are not given", fix="pass internal less external forces")
+    needed, flat = out_of_balance.ravel(), out.ravel()
+    for tie in problem.ties:
+        flat[tie.dof] += needed[tie.dof]
+        np.subtract.at(flat, tie.masters, tie.weights * needed[tie.dof])
+    out[is_above] = 0.0
     return out

@@ -72,8 +72,16 @@ def cut_part(
         initial_strain=state.loads.initial_strain,
         pressures=state.solution.cavity_pressure,
         connections={name: one.force for name, one in state.solution.connections.items()},
+        out_of_balance=None if not state.problem.ties else _out_of_balance(state),
     )
     return cut, below
+
+
+def _out_of_balance(state: SolvedState) -> NDArray[np.float64]:
+    """Internal less external nodal force, (n_points, 3), N."""
+    external = state.loads.nodal_force
+    internal = state.solution.internal_force
+    return internal if external is None else internal - external
 
 
 def axial_moduli(state: SolvedState, cells: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from fesolver.errors import ConvergenceError, InputError
 from fesolver.fem.assembly import assemble_stiffness
 from fesolver.fem.connections import add_inner_elements, connection_set, law_force
 from fesolver.fem.cuts import cut_forces
-from fesolver.fem.problem import Connections, FluidCavity, Loads, Problem, RigidLoad
+from fesolver.fem.problem import Connections, FluidCavity, LinearTie, Loads, Problem, RigidLoad
 from fesolver.solvers.prepare import prepare
 
 TENSION_ONLY = ([0.0], [0.0, 40.0])
@@ -207,6 +207,32 @@ def test_cuts_balance_with_elements_across_them_and_within_cells():
     assert_allclose(cut.moment, wrench[3:] + np.cross(top.reference - about, wrench[:3]), atol=1e-5)
     with pytest.raises(InputError, match="forces of connection 'springs' are not given"):
         cut_forces(problem, solution.u, below)
+
+
+def test_cuts_balance_with_ties_across_them():
+    """Two blocks one above the other held together by ties only: the cut between them passes the whole load."""
+    points, cells, _ = box_mesh((2, 2, 2), 1.0)
+    both = np.concatenate([points, points + np.array([0.0, 0.0, 2.0])])
+    problem = Problem(
+        both, np.concatenate([cells, cells + len(points)]), uniform(16), rigid_bodies=pads(both, top=FREE)
+    )
+    lower, upper = on_plane(points, 2, 2.0), len(points) + on_plane(points, 2, 0.0)
+    ties = tuple(
+        LinearTie(3 * s + c, np.array([3 * m + c]), np.ones(1))
+        for s, m in zip(upper, lower, strict=True)
+        for c in range(3)
+    )
+    problem = replace(problem, ties=ties)
+    loads = Loads(rigid={"top": RigidLoad(np.array([3.0, 4.0, -50.0]), np.array([7.0, -2.0, 5.0]))})
+    solution = prepare(problem, method="direct").solve(loads, rtol=1e-12)
+    centers, about = both[problem.cells].mean(axis=1)[:, 2], np.array([0.3, 0.2, 0.1])
+    arm = problem.rigid_bodies[1].reference - about
+    for height in (1.0, 2.0, 3.0):
+        cut = cut_forces(problem, solution.u, centers < height, about=about, out_of_balance=solution.internal_force)
+        assert_allclose(cut.force, [3.0, 4.0, -50.0], atol=1e-9)
+        assert_allclose(cut.moment, np.cross(arm, [3.0, 4.0, -50.0]) + np.array([7.0, -2.0, 5.0]), atol=1e-9)
+    with pytest.raises(InputError, match="ties are not given"):
+        cut_forces(problem, solution.u, centers < 1.0)
 
 
 @pytest.mark.parametrize("bulk_modulus", [50.0, np.inf])

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from fesolver.errors import MissingDependencyError
 
-__all__ = ["DEBIAN_PACKAGES", "debian_package", "load_gmsh"]
+__all__ = ["DEBIAN_PACKAGES", "debian_package", "load_gmsh", "load_pygmsh"]
 
 DEBIAN_PACKAGES = {
     "libGLU.so.1": "libglu1-mesa",
@@ -72,4 +72,27 @@ def load_gmsh() -> ModuleType:
         raise MissingDependencyError(
             f"gmsh is installed but does not load: {error}",
             fix=f"on Debian or Ubuntu: apt-get install {package if package and ' ' not in package else every}",
+        ) from error
+
+
+def load_pygmsh() -> ModuleType:
+    """Import pygmsh, and gmsh before it.
+
+    Returns
+    -------
+    module
+        `pygmsh`; its geometries are used without their `with`, which would finalise a gmsh that is the caller's.
+
+    Raises
+    ------
+    MissingDependencyError
+        If pygmsh, gmsh or a system library is missing; the message names what to install.
+    """
+    load_gmsh()
+    try:
+        return importlib.import_module("pygmsh")
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"the parametric solids through pygmsh need the Python package {error.name}",
+            fix="pip install 'fesolver[tet]' (gmsh and pygmsh are GPL)",
         ) from error

@@ -225,7 +225,8 @@ def check(
 def mesh(
     context: typer.Context,
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped one (--list).")
+        str | None,
+        typer.Argument(metavar="RECIPE", help="A recipe file, the name of a shipped one (--list), or a study file."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -248,9 +249,10 @@ def mesh(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> int:
-    """Make a mesh of a parametric segment from a recipe: the file, what its numbers mean, and a picture."""
+    """Make a mesh from a recipe, with a picture, or of a study's segment: the file and what its numbers mean."""
     from fesolver.report.recipe_text import catalogue_lines, recipe_lines, source_lines
     from fesolver.study.mesh_recipe import find_recipe, make_recipe_mesh, shipped_recipes, spine_of, with_options
+    from fesolver.study.toml_file import is_study_file
 
     # What was asked for is printed even with --quiet.
     if shipped:
@@ -258,6 +260,11 @@ def mesh(
         return DONE
     if recipe is None:
         raise InputError("which recipe?", where="RECIPE", fix="give a .toml file or a name of `fesolver mesh --list`")
+    if is_study_file(recipe):
+        for option, value in (("--refinement", refinement), ("--element", element), ("--picture", picture)):
+            if value is not None:
+                raise InputError(f"{option} belongs to recipes", where=recipe, fix="set it in the study's [segment]")
+        return _mesh_study(context, Path(recipe), out, overwrite=overwrite)
     table, source = find_recipe(recipe)
     if sources:
         typer.echo("\n".join(source_lines(spine_of(table, source=source).source_table())))
@@ -268,6 +275,20 @@ def mesh(
     made = make_recipe_mesh(with_options(table, refinement=refinement, element=element), source=source)
     write_recipe_files(made, paths)
     _say(_Options.of(context), "\n".join([*recipe_lines(made), "", *paths.lines()]))
+    return DONE
+
+
+def _mesh_study(context: typer.Context, study: Path, out: Path | None, *, overwrite: bool) -> int:
+    """Mesh a study's segment."""
+    from fesolver.report.study_mesh_files import study_mesh_lines, study_mesh_paths, write_study_mesh
+    from fesolver.study.config import load_study
+    from fesolver.study.study_mesh import mesh_of_study
+
+    config = load_study(study)
+    paths = study_mesh_paths(out or Path(f"{config.name}.vtu"), overwrite=overwrite)
+    made = mesh_of_study(config)
+    write_study_mesh(made, paths)
+    _say(_Options.of(context), "\n".join(study_mesh_lines(made, paths)))
     return DONE
 
 

@@ -18,13 +18,15 @@ from fesolver.outcomes.load_share import SHELL_RESOLVED_SOURCE_MM
 from fesolver.outcomes.registry import evaluate, select_outcomes
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.study.config import StudyConfig
-from fesolver.study.geometry_record import cavity_record, geometry_record, mesh_text
+from fesolver.study.connections import connection_record, rotation_lines
+from fesolver.study.geometry_record import cavity_record, geometry_record, mesh_text, surface_record
 from fesolver.study.inputs import ParametricData, StudyData
 from fesolver.study.materials import axial_fibre_note, study_materials
 from fesolver.study.memory import check_memory
 from fesolver.study.model import Model, build_models, label_part_notes
 from fesolver.study.solving import SolvedPair, SolvedSet, solve_pair
 from fesolver.study.stages import Stages
+from fesolver.study.surface_inputs import SurfaceData
 
 __all__ = ["CaseResult", "run_case"]
 
@@ -171,6 +173,7 @@ def _record(
         "findings": list(data.findings),
         "calibration": data.calibration,
         **_source_record(image),
+        "connections": connection_record(config, models[0].extras.notes, states, pair.solves),
         "notes": _notes(config, data, image, models, states, reactions),
     }
 
@@ -192,10 +195,13 @@ def _cell_size(config: StudyConfig) -> dict[str, Any]:
 def _parametric_record(
     config: StudyConfig, data: StudyData, intact: Model, states: list[SolvedState]
 ) -> dict[str, Any]:
-    """Geometry and fluid nuclei of a parametric segment; nothing for others."""
-    if not isinstance(data, ParametricData):
+    """Geometry, fluid nuclei and stress errors of a segment that is not of voxels; nothing for others."""
+    if isinstance(data, SurfaceData):
+        geometry = surface_record(data, intact.mesh, intact.tissue)
+    elif isinstance(data, ParametricData):
+        geometry = geometry_record(data.recipe, config, intact.mesh, intact.tissue)
+    else:
         return {}
-    geometry = geometry_record(data.recipe, config, intact.mesh, intact.tissue)
     return {"geometry": geometry, "cavities": cavity_record(states), "stress_error": _stress_errors(states)}
 
 
@@ -237,9 +243,12 @@ def _notes(
     notes += label_part_notes(models[0])
     notes += list(models[0].mix.notes)
     notes.append(f"fraction of bone volume at the modulus floor: {models[0].mix.fraction_floored:.4f}")
+    notes += list(models[0].extras.notes)
     fibre = axial_fibre_note(study_materials(config)["annulus"])
     if fibre and len(config.segment.levels) > 1:
-        notes.append(fibre)
+        is_own = config.connections.fibres == "elements"
+        notes.append(fibre.split(", homogenised")[0] + ", elements of their own, tension only" if is_own else fibre)
+    notes += [f"warning: {line}, {state.name}" for state in states for line in rotation_lines(state)]
     if image is not None and image.source_spacing_mm > SHELL_RESOLVED_SOURCE_MM:
         notes.append(f"shell share not resolved: source voxels of {image.source_spacing_mm:g} mm")
     for reaction in reactions:

@@ -18,8 +18,8 @@ from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.solvers.prepare import thread_count
 from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig
-from fesolver.study.geometry_record import geometry_record, mesh_text
-from fesolver.study.inputs import ParametricData, StudyData, read_data
+from fesolver.study.geometry_record import geometry_record, mesh_text, surface_record
+from fesolver.study.inputs import ParametricData, SegmentData, StudyData, read_data
 from fesolver.study.memory import expected_memory_mb
 from fesolver.study.model import (
     Model,
@@ -32,6 +32,7 @@ from fesolver.study.model import (
 from fesolver.study.progress import SilentProgress
 from fesolver.study.rate import read_rate
 from fesolver.study.stages import Stages
+from fesolver.study.surface_inputs import SurfaceData
 
 __all__ = ["StudyCheck", "check_study", "planned_unknowns"]
 
@@ -134,7 +135,9 @@ def planned_unknowns(config: StudyConfig, n_dof: int) -> float:
 
 
 def _geometry(config: StudyConfig, data: StudyData, intact: Model) -> dict[str, Any] | None:
-    """Sizes of a parametric segment."""
+    """Sizes of a segment of parameters or surfaces."""
+    if isinstance(data, SurfaceData):
+        return surface_record(data, intact.mesh, intact.tissue)
     if not isinstance(data, ParametricData):
         return None
     return geometry_record(data.recipe, config, intact.mesh, intact.tissue)
@@ -142,7 +145,10 @@ def _geometry(config: StudyConfig, data: StudyData, intact: Model) -> dict[str, 
 
 def _findings(data: StudyData, intact: Model, model: Model) -> tuple[str, ...]:
     """Input, model and cement in lines."""
-    out = [data.calibration, *data.findings, *label_part_notes(intact), *intact.mix.notes]
+    out = [data.calibration, *data.findings, *label_part_notes(intact), *intact.mix.notes, *intact.extras.notes]
+    if intact.extras.connections:
+        counts = [sum(c.count for c in intact.extras.connections), len(intact.extras.connections)]
+        out.append(f"connections: {counts[0]} elements in {counts[1]} groups")
     for cavity in intact.cavities:
         volume = 1e-3 * enclosed_volume(intact.mesh.points, cavity.facets)
         out.append(
@@ -162,7 +168,7 @@ def _findings(data: StudyData, intact: Model, model: Model) -> tuple[str, ...]:
 
 def _inside(data: StudyData, config: StudyConfig) -> NDArray[np.float64] | None:
     """CT numbers inside the labels of the levels used, where CT and labels share a grid."""
-    if isinstance(data, ParametricData) or data.hu is None:
+    if not isinstance(data, SegmentData) or data.hu is None:
         return None
     if data.hu.values.shape != data.labels.values.shape:
         return None

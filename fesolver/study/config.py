@@ -180,7 +180,7 @@ def _expand(node: Any, source: str, base: Path, keys: tuple[str, ...]) -> Any:
 
 _OWN_KEYS: dict[str, tuple[str, ...]] = {
     "voxel": ("spacing_mm", "posterior_elements", "shell"),
-    "structured": ("refinement", "element", "layer_cells"),
+    "structured": ("refinement", "element", "layer_cells", "posterior_elements"),
     "tetrahedral": ("size_mm", "size_inside_mm", "posterior_elements", "element"),
     "foreign": (),
 }

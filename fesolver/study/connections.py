@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +26,12 @@ from fesolver.errors import InputError
 from fesolver.fem.problem import Connections
 from fesolver.meshing.measured_column import measured_column
 from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.outcomes.rotation import rotation_values, rotation_warnings
+from fesolver.outcomes.state import OutcomeSettings, SolvedState
 from fesolver.study.config import StudyConfig
 from fesolver.study.schema import ConnectionsConfig
 
-__all__ = ["Joints", "elastic_materials", "study_connections"]
+__all__ = ["Joints", "connection_record", "elastic_materials", "rotation_lines", "study_connections"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,14 @@ class Joints:
         Left and right of every disc.
     source : str
         Where they are from, in words.
+    notes : tuple of str
+        What a reader has to be told.
     """
 
     sites: ColumnSites
     facets: tuple[FacetJoint, ...]
     source: str
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of_column(cls, column: Column, frame: Frame, source: str) -> Joints:
@@ -74,8 +80,8 @@ def elastic_materials(config: StudyConfig, materials: Mapping[str, Material]) ->
 
 def study_connections(
     config: StudyConfig, mesh: SpineMesh, tissue: Tissue, materials: Mapping[str, Material], joints: Joints | None
-) -> tuple[Connections, ...]:
-    """Every connection that the study asks for.
+) -> tuple[tuple[Connections, ...], tuple[str, ...]]:
+    """Every connection that the study asks for, and what a reader has to be told of them.
 
     Parameters
     ----------
@@ -96,7 +102,7 @@ def study_connections(
     """
     table = config.connections
     if not table.is_used:
-        return ()
+        return (), ()
     if len(mesh.levels) < 2:
         raise InputError("a single level has nothing to connect", where="[connections]", fix="leave the table out")
     out: list[Connections] = []
@@ -120,7 +126,7 @@ def study_connections(
         out += connect_facets(mesh, gapped, cartilage=cartilage, points_per_side=table.facet_points)
     if table.fibres == "elements":
         out += annulus_fibres(mesh, tissue, materials)
-    return tuple(out)
+    return tuple(out), () if joints is None else (f"ligaments and facets: {joints.source}", *joints.notes)
 
 
 def _with_gaps(joints: Sequence[FacetJoint], table: ConnectionsConfig, levels: Sequence[str]) -> tuple[FacetJoint, ...]:
@@ -142,3 +148,34 @@ def _with_gaps(joints: Sequence[FacetJoint], table: ConnectionsConfig, levels: S
         gap = gaps.get(joint.name, gaps.get(disc, joint.gap_mm)) if isinstance(gaps, Mapping) else gaps
         out.append(replace(joint, gap_mm=gap))
     return tuple(out)
+
+
+def rotation_lines(state: SolvedState) -> tuple[str, ...]:
+    """Warnings of rotations that a linear model cannot describe."""
+    return rotation_warnings(rotation_values(state, {}, OutcomeSettings()))
+
+
+def connection_record(
+    config: StudyConfig, notes: Sequence[str], states: Sequence[SolvedState], solves: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """What `case.json` says about connections: groups, where they are from, how each active set went; None without."""
+    if not config.connections.is_used:
+        return None
+    return {
+        "source": notes[0] if notes else "fibres of the annulus",
+        "notes": list(notes[1:]),
+        "fibres": config.connections.fibres,
+        "groups": [{"name": c.name, "elements": c.count} for c in states[0].problem.connections],
+        "active_set": [
+            {
+                "state": solve["name"],
+                "outer": solve["outer_iterations"],
+                "changes": solve["pieces_changed"],
+                "linear_iterations": solve["linear_iterations"],
+                "set_ups": solve["set_ups"],
+            }
+            for solve in solves
+            if "outer_iterations" in solve
+        ],
+        "warnings": [f"{line}, {state.name}" for state in states for line in rotation_lines(state)],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,17 @@ from fesolver.meshing.regions import cell_volumes
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.state import SolvedState
 from fesolver.study.config import StudyConfig
+from fesolver.study.surface_inputs import SurfaceData
 
-__all__ = ["cavity_record", "fracture_lines", "geometry_record", "mean_density", "mesh_text", "override_lines"]
+__all__ = [
+    "cavity_record",
+    "fracture_lines",
+    "geometry_record",
+    "mean_density",
+    "mesh_text",
+    "override_lines",
+    "surface_record",
+]
 
 _BODY = (
     *("anterior_height_mm", "posterior_height_mm", "superior_width_mm", "superior_depth_mm", "inferior_width_mm"),
@@ -117,6 +127,41 @@ def geometry_record(recipe: SpineRecipe, config: StudyConfig, mesh: SpineMesh, t
         "given": override_lines(recipe),
         "fractures": fracture_lines(recipe),
     }
+
+
+def surface_record(data: SurfaceData, mesh: SpineMesh, tissue: Tissue) -> dict[str, Any]:
+    """Sizes of bodies and discs of a segment of surfaces, in JSON types, units in the keys.
+
+    Parameters
+    ----------
+    data : SurfaceData
+        Surfaces with their parts.
+    mesh, tissue
+        Intact.
+    """
+    files = dict(zip((v.level for v in data.vertebrae), (path for path, _ in data.files), strict=False))
+    bodies = {
+        v.level: {
+            "file": Path(files[v.level]).name,
+            "triangles": len(v.surface.triangles),
+            "volume_ml": 1e-3 * v.surface.volume,
+            "body_volume_ml": 1e-3 * v.body_volume_mm3,
+            "superior_area_mm2": v.geometry.superior_area_mm2,
+            "inferior_area_mm2": v.geometry.inferior_area_mm2,
+            "density_mean_g_cm3": mean_density(mesh, tissue, v.level),
+            "findings": [line.removeprefix(f"{v.level}: ") for line in data.findings if line.startswith(f"{v.level}:")],
+        }
+        for v in data.vertebrae
+    }
+    discs = {
+        pair.name: {
+            "height_mm": pair.disc_height_mm,
+            "wedge_deg": pair.tilt_deg,
+            **{f"facet_gap_{side}_mm": facet.gap_mm for side, facet in pair.facets.items()},
+        }
+        for pair in data.neighbours
+    }
+    return {"kind": "surfaces", "bodies": bodies, "discs": discs}
 
 
 def cavity_record(states: Sequence[SolvedState]) -> list[dict[str, Any]]:

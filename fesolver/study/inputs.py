@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,8 +15,10 @@ from fesolver.errors import InputError
 from fesolver.imaging.volume import LabelVolume, Volume
 from fesolver.study.config import StudyConfig
 from fesolver.study.geometry_record import fracture_lines, override_lines
+from fesolver.study.input_files import calibration_line, file_hash, placed
 from fesolver.study.recipe import build_recipe, density_text
-from fesolver.study.schema import CalibrationConfig, CtInput, ParametricInput, SyntheticInput
+from fesolver.study.schema import CtInput, MeshInput, ParametricInput, SurfacesInput, SyntheticInput
+from fesolver.study.surface_inputs import MeshData, SurfaceData, read_mesh, read_surfaces
 
 __all__ = ["ParametricData", "SegmentData", "StudyData", "read_data"]
 
@@ -88,7 +88,7 @@ class ParametricData:
     is_calibration_assumed: bool = False
 
 
-StudyData = SegmentData | ParametricData
+StudyData = SegmentData | ParametricData | SurfaceData | MeshData
 """Whatever a study starts from."""
 
 
@@ -104,6 +104,10 @@ def read_data(config: StudyConfig) -> StudyData:
         return _parametric(config, config.input)
     if isinstance(config.input, SyntheticInput):
         return _synthetic(config, config.input)
+    if isinstance(config.input, SurfacesInput):
+        return read_surfaces(config, config.input)
+    if isinstance(config.input, MeshInput):
+        return read_mesh(config, config.input)
     return _from_files(config, config.input)
 
 
@@ -150,14 +154,14 @@ def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:
     from fesolver.imaging.schemes import label_scheme, subregion_scheme
 
     if config.calibration is None:
-        with _placed("[calibration]"):
+        with placed("[calibration]"):
             require_calibration(None)
-    with _placed("[input] label_table" if given.label_table else "[input] label_scheme"):
+    with placed("[input] label_table" if given.label_table else "[input] label_scheme"):
         names = label_scheme(cast("Any", given.label_table) or given.label_scheme)
     hu = read_volume(given.ct, series=given.dicom_series)
     labels = read_labels(given.labels, names)
     treated = config.treatment.level if config.treatment else None
-    with _placed(str(given.labels)):
+    with placed(str(given.labels)):
         checked = check_labels(
             labels, levels=config.segment.levels, ct=hu, treated=treated, accept=cast("Any", given.accept_findings)
         )
@@ -174,8 +178,8 @@ def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:
     if given.subregions is not None:
         paths.append(given.subregions)
     assert config.calibration is not None
-    with _placed("[calibration]"):
-        line = _calibration(config, config.calibration, hu, labels)
+    with placed("[calibration]"):
+        line = calibration_line(config, config.calibration, hu, labels)
         density = calibrate(hu, line)
     return SegmentData(
         density=density,
@@ -186,20 +190,9 @@ def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:
         calibration=line.describe(),
         is_calibration_assumed=line.is_assumed,
         findings=tuple(str(f) for f in checked.findings),
-        files=tuple((str(path), _sha256(path)) for path in paths),
+        files=tuple((str(path), file_hash(path)) for path in paths),
         hu=hu,
     )
-
-
-@contextmanager
-def _placed(where: str) -> Iterator[None]:
-    """Say where the mistake is, in an error that does not."""
-    try:
-        yield
-    except InputError as error:
-        if error.where:
-            raise
-        raise InputError(error.what, where=where, fix=error.fix) from error
 
 
 def _check_inside_bone(part: Volume, labels: LabelVolume, levels: tuple[str, ...], name: str, path: Path) -> None:
@@ -214,46 +207,3 @@ def _check_inside_bone(part: Volume, labels: LabelVolume, levels: tuple[str, ...
             where=str(path),
             fix=f"give a label map in the CT's space, not zero where there is {name}, or leave the key out",
         )
-
-
-def _calibration(config: StudyConfig, given: CalibrationConfig, hu: Volume, labels: LabelVolume) -> Any:
-    """The calibration line a study states, with its sweep factor and density change."""
-    from fesolver.imaging import calibration as cal
-
-    kind = given.density_kind
-    if given.method == "slope":
-        assert given.slope_g_cm3_per_hu is not None
-        line = cal.slope_calibration(
-            given.slope_g_cm3_per_hu, given.intercept_g_cm3, kind=kind, assumed=given.assumed, source=given.source
-        )
-    elif given.method == "phantom":
-        assert given.rods_hu is not None
-        assert given.rods_g_cm3 is not None
-        line = cal.phantom_calibration(given.rods_hu, given.rods_g_cm3, kind=kind)
-    elif given.method == "tissues":
-        samples = [
-            cal.TissueSample(t.tissue, t.box_mm, t.label_values, t.density_g_cm3, t.source) for t in given.tissues or ()
-        ]
-        line = cal.tissue_calibration(hu, samples, kind=kind, labels=labels)
-    else:
-        unit: Literal["g/cm3", "mg/cm3"] = given.unit
-        line = cal.identity_calibration(unit, kind=kind)
-    if given.slope_factor != 1.0:
-        line = cal.scaled(line, given.slope_factor)
-    scale, offset = config.bone.density_scale, config.bone.density_offset_g_cm3
-    return line if (scale, offset) == (1.0, 0.0) else cal.with_density_change(line, scale, offset)
-
-
-def _sha256(path: Path) -> str:
-    """Hash of a file, or of the names and contents of a folder of files."""
-    digest = hashlib.sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-        if not file.is_file():
-            continue
-        if path.is_dir():
-            digest.update(file.name.encode())
-        try:
-            digest.update(file.read_bytes())
-        except OSError as error:
-            raise InputError(f"{file} cannot be read: {error.strerror}") from None
-    return digest.hexdigest()

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 import numpy as np
 
-from fesolver.anatomy.recipe import SpineRecipe
 from fesolver.bone.conversions import convert
 from fesolver.bone.density import Density, DensityKind
 from fesolver.bone.materials import BoneMaterial
 from fesolver.bone.mixing import MixReport, mix_elasticity
 from fesolver.bone.tissue import Tissue
 from fesolver.errors import InputError
-from fesolver.fem.problem import Connections, Elasticity, FluidCavity, Problem
-from fesolver.imaging.resample import build_segment_image
+from fesolver.fem.problem import Connections, Elasticity, FluidCavity, LinearTie, Problem
 from fesolver.imaging.volume import SegmentImage
 from fesolver.loading.load_case import LoadCase
 from fesolver.loading.pads import PadSetup, pad_constraints
 from fesolver.meshing.regions import cell_centroids, cell_volumes, region_volume
 from fesolver.meshing.spine_mesh import SpineMesh
-from fesolver.meshing.structured import mesh_column
-from fesolver.meshing.structured_tissue import structured_tissue
-from fesolver.meshing.submesh import without_nuclei
-from fesolver.meshing.voxel import mesh_segment, tissue_from_image
 from fesolver.study.config import StudyConfig
-from fesolver.study.connections import Joints, elastic_materials, study_connections
-from fesolver.study.inputs import ParametricData, SegmentData, StudyData
+from fesolver.study.connections import elastic_materials, study_connections
+from fesolver.study.inputs import StudyData
 from fesolver.study.materials import study_materials
-from fesolver.study.schema import ParametricInput, SegmentConfig
+from fesolver.study.schema import ParametricInput
+from fesolver.study.segments import MeshedSegment, mesh_segment_of
 from fesolver.study.stages import Stages
 from fesolver.treatment.cement import CementPlan, CementReport, inject_cement
 
 __all__ = [
+    "Extras",
     "Model",
     "Models",
     "build_models",
@@ -43,6 +38,28 @@ __all__ = [
     "make_problem",
     "study_load_case",
 ]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a problem has beside cells and pads; the same in every state.
+
+    Parameters
+    ----------
+    cavities : tuple of FluidCavity
+        Fluid nuclei, whose cells the mesh leaves out.
+    connections : tuple of Connections
+        Ligaments, facet joints, fibres.
+    ties : tuple of LinearTie
+        Posterior elements to bodies.
+    notes : tuple of str
+        Where connections are from, and what of them is not as it should be.
+    """
+
+    cavities: tuple[FluidCavity, ...] = ()
+    connections: tuple[Connections, ...] = ()
+    ties: tuple[LinearTie, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +78,8 @@ class Model:
         How they came about.
     cement : CementReport or None
         What was injected.
-    cavities : tuple of FluidCavity
-        Fluid nuclei, whose cells the mesh leaves out.
-    connections : tuple of Connections
-        Ligaments, facet joints, fibres.
+    extras : Extras
+        What holds it together beside its cells.
     """
 
     mesh: SpineMesh
@@ -72,8 +87,12 @@ class Model:
     elasticity: Elasticity
     mix: MixReport
     cement: CementReport | None = None
-    cavities: tuple[FluidCavity, ...] = ()
-    connections: tuple[Connections, ...] = ()
+    extras: Extras = Extras()
+
+    @property
+    def cavities(self) -> tuple[FluidCavity, ...]:
+        """Fluid nuclei, whose cells the mesh leaves out."""
+        return self.extras.cavities
 
 
 @dataclass(frozen=True)
@@ -101,18 +120,9 @@ class Models:
 
 def build_models(config: StudyConfig, data: StudyData, stages: Stages, *, coarsening: float = 1.0) -> Models:
     """Mesh a segment and give it its stiffness, intact and treated, on cells `coarsening` times as large."""
-    if isinstance(data, ParametricData):
-        with stages("mesh"):
-            made = _structured(config, data.recipe, coarsening)
-            frame = made[0].frame
-            joints = Joints.of_column(data.recipe.column(), frame, "published places on the parametric column")
-            return _states(config, *made, joints=joints)
-    spacing = config.segment.spacing_mm * coarsening
-    with stages("resample", f"resample to {spacing:g} mm"):
-        image = _resampled(config, data, spacing)
+    segment = mesh_segment_of(config, data, stages, coarsening)
     with stages("mesh"):
-        mesh = _voxels(config, image)
-        return replace(_states(config, mesh, tissue_from_image(mesh, image), ()), image=image)
+        return replace(_states(config, segment), image=segment.image)
 
 
 def study_load_case(config: StudyConfig) -> LoadCase:
@@ -131,66 +141,12 @@ def study_load_case(config: StudyConfig) -> LoadCase:
     )
 
 
-def _resampled(config: StudyConfig, data: SegmentData, spacing_mm: float) -> SegmentImage:
-    """Resample a segment once, onto the grid in its own frame."""
-    return build_segment_image(
-        data.density,
-        data.kind,
-        data.labels,
-        levels=config.segment.levels,
-        spacing_mm=spacing_mm,
-        subregions=data.subregions,
-        keep_posterior=config.segment.posterior_elements,
-        extra=data.extra,
-    )
-
-
-def _given(segment: SegmentConfig) -> dict[str, float]:
-    """Thicknesses and nucleus that the study states; the meshers have the published ones for the rest."""
-    names = ("cortical_thickness_mm", "endplate_thickness_mm", "nucleus_area_fraction")
-    return {name: value for name in names if (value := getattr(segment, name)) is not None}
-
-
-def _voxels(config: StudyConfig, image: SegmentImage) -> SpineMesh:
-    """The image's cells as a mesh."""
-    segment = config.segment
-    return mesh_segment(image, shell=segment.shell, keep_posterior=segment.posterior_elements, **_given(segment))
-
-
-def _structured(
-    config: StudyConfig, recipe: SpineRecipe, coarsening: float
-) -> tuple[SpineMesh, Tissue, tuple[FluidCavity, ...]]:
-    """Mesh, tissue and fluid nuclei of a parametric segment."""
-    segment = config.segment
-    made = mesh_column(
-        recipe.column(),
-        refinement=segment.refinement / coarsening,
-        element=cast("Any", config.element),
-        layer_cells=segment.layer_cells,
-        **_given(segment),
-    )
-    mesh = made.mesh
-    tissue = structured_tissue(made, {level: recipe.density_field(level) for level in mesh.levels})
-    scale, offset = config.bone.density_scale, config.bone.density_offset_g_cm3
-    if (scale, offset) != (1.0, 0.0):
-        is_bone = tissue.density > 0.0
-        tissue = replace(tissue, density=np.where(is_bone, tissue.density * scale + offset, 0.0))
-    if config.disc.nucleus == "solid":
-        return mesh, tissue, ()
-    opened = without_nuclei(mesh, bulk_modulus=config.disc.nucleus_bulk_modulus_mpa)
-    return opened.mesh, opened.tissue(tissue), opened.cavities
-
-
-def _states(
-    config: StudyConfig,
-    mesh: SpineMesh,
-    tissue: Tissue,
-    cavities: tuple[FluidCavity, ...],
-    joints: Joints | None = None,
-) -> Models:
+def _states(config: StudyConfig, segment: MeshedSegment) -> Models:
     """Intact and treated model on one mesh; without cement (0 ml) the treated one is the intact one."""
-    soft = study_connections(config, mesh, tissue, study_materials(config), joints)
-    intact = replace(_with_stiffness(config, mesh, tissue), cavities=cavities, connections=soft)
+    mesh, tissue = segment.mesh, segment.tissue
+    soft, sources = study_connections(config, mesh, tissue, study_materials(config), segment.joints)
+    extra = Extras(segment.cavities, soft, segment.ties, sources)
+    intact = replace(_with_stiffness(config, mesh, tissue), extras=extra)
     plan = _cement_plan(config)
     if plan is None:
         return Models(intact, None)
@@ -198,7 +154,7 @@ def _states(
     if treated_tissue is tissue:
         return Models(intact, replace(intact, cement=report))
     treated = _with_stiffness(config, treated_mesh, treated_tissue)
-    return Models(intact, replace(treated, cement=report, cavities=cavities, connections=soft))
+    return Models(intact, replace(treated, cement=report, extras=extra))
 
 
 def check_tables(config: StudyConfig) -> None:
@@ -256,8 +212,9 @@ def make_problem(model: Model, load_case: LoadCase) -> tuple[Problem, PadSetup]:
         rigid_bodies=pads.rigid_bodies,
         lattice=model.mesh.lattice,
         element=model.mesh.element,
-        cavities=model.cavities,
-        connections=model.connections,
+        cavities=model.extras.cavities,
+        connections=model.extras.connections,
+        ties=model.extras.ties,
     )
     return problem, pads
 

@@ -137,7 +137,7 @@ class SegmentConfig(Table):
     size_mm: Annotated[Number, Field(ge=0.3, le=6.0)] = 2.0
     size_inside_mm: Annotated[Number, Field(ge=0.3, le=10.0)] = 3.0
     spacing_mm: Annotated[Number, Field(ge=0.05, le=5.0)] = 1.0
-    posterior_elements: Flag = False
+    posterior_elements: Flag | None = None
     shell: Literal["layers", "from_ct"] = "layers"
     cortical_thickness_mm: Positive | None = None
     endplate_thickness_mm: Positive | None = None

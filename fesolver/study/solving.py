@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,10 +17,10 @@ from fesolver.meshing.submesh import extract_body
 from fesolver.outcomes.equilibrium import IMBALANCE_TOLERANCE, check_equilibrium
 from fesolver.outcomes.state import SolvedState
 from fesolver.solvers.prepare import prepare
-from fesolver.solvers.solution import Solution, System
+from fesolver.solvers.solution import ActiveSetRecord, Solution, System
 from fesolver.study.config import StudyConfig
 from fesolver.study.materials import unit_elasticity
-from fesolver.study.model import Model, is_same_stiffness, make_problem, study_load_case
+from fesolver.study.model import Extras, Model, is_same_stiffness, make_problem, study_load_case
 from fesolver.study.schema import SolverConfig
 from fesolver.study.stages import Stages
 
@@ -126,16 +126,18 @@ class _Solver:
             with self.stages("recovery", f"{name}: stress and strain"):
                 return solved_state(name, model, load_case, problem, pads, solution)
 
-        looser, iterations = None, 0
+        looser, iterations, records = None, 0, list[ActiveSetRecord | None]()
         if self.with_looser:
             with self.stages("solve", f"{name}: solve"):
                 first = system.solve(pads.loads, u0=u0, rtol=LOOSER * self.config.rtol, progress=progress)
             looser, u0, iterations = state(first), first.u, first.iterations
+            records.append(first.active_set)
         rtol = self.config.rtol
         for _ in range(3):
             with self.stages("solve", f"{name}: solve"):
                 solution = system.solve(pads.loads, u0=u0, rtol=rtol, progress=progress)
             iterations += solution.iterations
+            records.append(solution.active_set)
             solved = state(solution)
             imbalance = max(cut.imbalance for cut in check_equilibrium(solved))
             if imbalance <= IMBALANCE_TOLERANCE:
@@ -156,6 +158,7 @@ class _Solver:
                 "residual": solution.residual_norms[-1],
                 "rtol": rtol,
                 "imbalance": imbalance,
+                **_active_set(records),
             }
         )
         return solved, looser, system
@@ -231,6 +234,19 @@ def solve_pair(
     return SolvedPair(before, after, (before_loose, after_loose), tuple(solver.solves))
 
 
+def _active_set(records: Sequence[ActiveSetRecord | None]) -> dict[str, object]:
+    """How the pieces of a state's connections were found, over all its solves; nothing without connections."""
+    used = [record for record in records if record is not None]
+    if not used:
+        return {}
+    return {
+        "outer_iterations": sum(len(record.changes) for record in used),
+        "pieces_changed": [change for record in used for change in record.changes],
+        "linear_iterations": [count for record in used for count in record.linear_iterations],
+        "set_ups": 1 + sum(record.set_ups - 1 for record in used),
+    }
+
+
 def _present(states: Mapping[str, SolvedState | None]) -> dict[str, SolvedState]:
     """The states that exist."""
     return {level: state for level, state in states.items() if state is not None}
@@ -250,7 +266,7 @@ def _body(model: Model, level: str) -> Model:
         general_cells=at[is_in].astype(np.int64),
         general_matrices=e.general_matrices[is_in],
     )
-    return replace(model, mesh=mesh, tissue=tissue, elasticity=elasticity, cavities=(), connections=())
+    return replace(model, mesh=mesh, tissue=tissue, elasticity=elasticity, extras=Extras())
 
 
 def body_cells(model: Model, level: str) -> NDArray[np.int64]:

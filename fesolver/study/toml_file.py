@@ -8,7 +8,7 @@ from typing import Any
 
 from fesolver.errors import InputError
 
-__all__ = ["read_toml"]
+__all__ = ["is_study_file", "read_toml"]
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -34,3 +34,14 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}", where=str(path)) from None
+
+
+def is_study_file(given: str) -> bool:
+    """Whether a path is that of a TOML file with an `[input]` table: a study, not a recipe."""
+    path = Path(given)
+    if not path.is_file():
+        return False
+    try:
+        return "input" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False

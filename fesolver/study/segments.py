@@ -1,0 +1,195 @@
+"""Every kind of input to a mesh and its tissue: voxels, structured hexahedra, tetrahedra, a mesh made elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+
+from fesolver.anatomy.frames import Frame
+from fesolver.anatomy.levels import disc_name
+from fesolver.anatomy.recipe import SpineRecipe
+from fesolver.bone.tissue import Tissue
+from fesolver.errors import InputError
+from fesolver.fem.problem import FluidCavity, LinearTie
+from fesolver.imaging.resample import build_segment_image
+from fesolver.imaging.volume import SegmentImage
+from fesolver.meshing.annulus_axes import annulus_axes
+from fesolver.meshing.measured_column import measured_column
+from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.meshing.structured import mesh_column
+from fesolver.meshing.structured_posterior import add_posterior, extend_tissue
+from fesolver.meshing.structured_tissue import structured_tissue
+from fesolver.meshing.submesh import without_nuclei
+from fesolver.meshing.tet_tissue import tet_tissue, tet_tissue_from_ct
+from fesolver.meshing.tetrahedra import TetMesh
+from fesolver.meshing.voxel import mesh_segment, tissue_from_image
+from fesolver.study.config import StudyConfig
+from fesolver.study.connections import Joints
+from fesolver.study.inputs import ParametricData, SegmentData, StudyData
+from fesolver.study.schema import SegmentConfig
+from fesolver.study.stages import Stages
+from fesolver.study.surface_inputs import MeshData, SurfaceData
+from fesolver.study.surface_segment import (
+    changed_density,
+    column_vertebrae,
+    density_tissue,
+    label_vertebrae,
+    mesh_vertebrae,
+    surface_joints,
+)
+from fesolver.surfaces.parts_segment import check_neighbours
+
+__all__ = ["MeshedSegment", "mesh_segment_of"]
+
+
+@dataclass(frozen=True)
+class MeshedSegment:
+    """A segment before anything is injected or given a stiffness.
+
+    Parameters
+    ----------
+    mesh : SpineMesh
+    tissue : Tissue
+    cavities : tuple of FluidCavity
+        Fluid nuclei, whose cells the mesh leaves out.
+    ties : tuple of LinearTie
+        Posterior elements to bodies.
+    joints : Joints or None
+        Where ligaments attach and facets meet; None leaves it to the mesh's own size.
+    image : SegmentImage or None
+        What a voxel mesh was made from.
+    """
+
+    mesh: SpineMesh
+    tissue: Tissue
+    cavities: tuple[FluidCavity, ...] = ()
+    ties: tuple[LinearTie, ...] = ()
+    joints: Joints | None = None
+    image: SegmentImage | None = None
+
+
+def mesh_segment_of(config: StudyConfig, data: StudyData, stages: Stages, coarsening: float) -> MeshedSegment:
+    """Mesh a segment on cells `coarsening` times as large as the study asks for."""
+    if config.mesh_kind == "tetrahedral":
+        return _tetrahedral(config, data, stages, coarsening)
+    if isinstance(data, MeshData):
+        with stages("mesh"):
+            return _foreign(config, data)
+    if isinstance(data, ParametricData):
+        with stages("mesh"):
+            return _structured(config, data.recipe, coarsening)
+    assert isinstance(data, SegmentData)
+    spacing = config.segment.spacing_mm * coarsening
+    with stages("resample", f"resample to {spacing:g} mm"):
+        image = _resampled(config, data, spacing)
+    with stages("mesh"):
+        keep = bool(config.segment.posterior_elements)
+        mesh = mesh_segment(image, shell=config.segment.shell, keep_posterior=keep, **_given(config.segment))
+        return MeshedSegment(mesh, tissue_from_image(mesh, image), image=image)
+
+
+def _resampled(config: StudyConfig, data: SegmentData, spacing_mm: float) -> SegmentImage:
+    """Resample a segment once, onto the grid in its own frame."""
+    return build_segment_image(
+        data.density,
+        data.kind,
+        data.labels,
+        levels=config.segment.levels,
+        spacing_mm=spacing_mm,
+        subregions=data.subregions,
+        keep_posterior=bool(config.segment.posterior_elements),
+        extra=data.extra,
+    )
+
+
+def _given(segment: SegmentConfig) -> dict[str, float]:
+    """Thicknesses and nucleus that the study states; the meshers have the published ones for the rest."""
+    names = ("cortical_thickness_mm", "endplate_thickness_mm", "nucleus_area_fraction")
+    return {name: value for name in names if (value := getattr(segment, name)) is not None}
+
+
+def _structured(config: StudyConfig, recipe: SpineRecipe, coarsening: float) -> MeshedSegment:
+    """Structured hexahedra of a parametric segment, with fluid nuclei and solid arches where asked for."""
+    segment = config.segment
+    made = mesh_column(
+        recipe.column(),
+        refinement=segment.refinement / coarsening,
+        element=cast("Any", config.element),
+        layer_cells=segment.layer_cells,
+        **_given(segment),
+    )
+    mesh, cavities, ties = made.mesh, tuple[FluidCavity, ...](), tuple[LinearTie, ...]()
+    tissue = structured_tissue(made, {level: recipe.density_field(level) for level in mesh.levels})
+    tissue = changed_density(config, tissue)
+    joints = _published_joints(config, recipe, mesh)
+    if segment.posterior_elements:
+        if config.disc.nucleus == "fluid":
+            raise InputError(
+                "solid posterior elements and fluid nuclei are not meshed together", where="segment.posterior_elements",
+                fix="use disc.nucleus = 'solid', or leave posterior_elements out: processes are then rigid links",
+            )  # fmt: skip
+        arched = add_posterior(made, None if joints is None else joints.facets)
+        return MeshedSegment(arched.mesh, extend_tissue(tissue, arched.mesh), ties=arched.ties, joints=joints)
+    if config.disc.nucleus == "fluid":
+        opened = without_nuclei(mesh, bulk_modulus=config.disc.nucleus_bulk_modulus_mpa)
+        mesh, tissue, cavities = opened.mesh, opened.tissue(tissue), opened.cavities
+    return MeshedSegment(mesh, tissue, cavities, ties, joints)
+
+
+def _published_joints(config: StudyConfig, recipe: SpineRecipe, mesh: SpineMesh) -> Joints | None:
+    """Sites and joints on a parametric column, where the study asks for some."""
+    if not config.connections.is_used:
+        return None
+    return Joints.of_column(recipe.column(), mesh.frame, "published places on the parametric column")
+
+
+def _tetrahedral(config: StudyConfig, data: StudyData, stages: Stages, coarsening: float) -> MeshedSegment:
+    """Tetrahedra in closed surfaces: those given, of labels, or of parametric bodies."""
+    with stages("surfaces", "surfaces of the vertebrae"):
+        if isinstance(data, SurfaceData):
+            vertebrae = data.vertebrae
+        elif isinstance(data, SegmentData):
+            vertebrae = label_vertebrae(config, data)
+        else:
+            assert isinstance(data, ParametricData)
+            vertebrae = column_vertebrae(config, data.recipe)
+    with stages("mesh", "tetrahedra"):
+        made = mesh_vertebrae(config, vertebrae, coarsening)
+        mesh = made.mesh
+        if isinstance(data, ParametricData):
+            made = replace(made, bodies={v.level: v for v in data.recipe.column().vertebrae})
+            fields = {level: data.recipe.density_field(level) for level in mesh.levels}
+            tissue = changed_density(config, tet_tissue(made, fields))
+            return MeshedSegment(mesh, tissue, joints=_published_joints(config, data.recipe, mesh))
+        if isinstance(data, SegmentData):
+            tissue = tet_tissue_from_ct(made, data.density, data.kind)
+            neighbours = check_neighbours(vertebrae)
+        else:
+            assert isinstance(data, SurfaceData)
+            tissue, neighbours = density_tissue(config, made, data.density), data.neighbours
+        has_arches = all(vertebra.cut is not None for vertebra in vertebrae)
+        wanted = config.connections.is_used and has_arches
+        return MeshedSegment(mesh, tissue, joints=surface_joints(vertebrae, neighbours, mesh.frame) if wanted else None)
+
+
+def _foreign(config: StudyConfig, data: MeshData) -> MeshedSegment:
+    """A mesh made elsewhere with its tissue."""
+    mesh = data.found.mesh
+    discs = [disc_name(*pair) for pair in pairwise(mesh.levels)]
+    axes = {f"{d}/annulus": annulus_axes(mesh, d) for d in discs if f"{d}/annulus" in mesh.regions}
+    if data.found.density is not None:
+        unit = 1e-3 if getattr(config.input, "density_unit", "g/cm3") == "mg/cm3" else 1.0
+        is_bone = np.zeros(len(mesh.cells), dtype=bool)
+        is_bone[np.concatenate([mesh.level_cells(level) for level in mesh.levels])] = True
+        density = np.where(is_bone, unit * data.found.density, 0.0)
+        tissue = Tissue(density, data.density.kind, mesh.regions, axes)
+        return MeshedSegment(mesh, changed_density(config, tissue))
+    parent = mesh.frame
+    bodies = {
+        v.level: replace(v, frame=Frame(parent.to_parent(v.frame.origin), parent.vectors_to_parent(v.frame.axes)))
+        for v in measured_column(mesh).vertebrae
+    }
+    return MeshedSegment(mesh, density_tissue(config, TetMesh(mesh, bodies, axes, {}), data.density))

@@ -152,7 +152,6 @@ def refused(*arguments: str) -> str:
         (["folder.vtu"], ("is a folder",)),
         (["T11-L9"], ("no recipe of that name",)),
         (["study.toml", "--element", "hex8"], ("--element belongs to recipes", "[segment]")),
-        (["study.toml", "--out", "old.vtu"], ("old.vtu exists already", "--overwrite")),
         (["study.toml"], ("t_score", "study.toml")),
         (["broken.toml"], ("not a TOML file",)),
         (["metres.toml"], ("0.041 mm is outside", "metres", "metres.toml: L1")),

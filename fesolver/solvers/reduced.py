@@ -79,6 +79,7 @@ class BaseSystem:
         check_elasticity(other._problem)
         with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             other._set_matrix()
+            other.connect()
         return other
 
     def _set_matrix(self) -> None:

@@ -91,13 +91,17 @@ class VoxelMultigridSystem(BaseSystem):
         material = lattice_material(elasticity, self._cells)
         if problem.ties or not np.array_equal(cell_kinds(material), self._core.operator.kinds):
             with kernel_threads(threads_for(problem.points.size, self._n_threads)):
-                return VoxelMultigridSystem(problem, self._n_threads)
+                system = VoxelMultigridSystem(problem, self._n_threads)
+                system.reason = self.reason
+                system.connect()
+            return system
         other = copy.copy(self)
         other._problem = problem
         other._cavities = None
         other._connected = None
         with kernel_threads(threads_for(problem.points.size, self._n_threads)):
             other._core = self._core.with_material(material)
+            other.connect()
         return other
 
     def linear_view(self, stiffness: NDArray[np.float64] | None) -> LinearView:

@@ -118,6 +118,18 @@ def test_any_start_ends_in_the_same_state(seed):
     assert np.array_equal(again.connections["springs"].piece, calm.connections["springs"].piece)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_other_moduli_keep_the_connections(method):
+    problem, loads = with_springs()
+    softer = replace(problem.elasticity, young=0.5 * problem.elasticity.young)
+    system = prepare(problem, method=method)
+    system.solve(loads, rtol=1e-8)
+
+    solution = system.with_elasticity(softer).solve(loads, rtol=1e-11)
+
+    assert out_of_balance(replace(problem, elasticity=softer), loads, solution) < 1e-10
+
+
 def column_on_a_stop(gap: float) -> tuple[Problem, float, float]:
     """A column of 10 x 10 x 40 mm under a pad that slides along z, with a one-sided stop beside it."""
     points, cells, _ = box_mesh((2, 2, 8), (5.0, 5.0, 5.0))

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from exact_solutions import BONDED_DISC  # noqa: E402
 from verification_cases import bonded_disc, spherical_inclusion  # noqa: E402
+from verification_connections import sphere_on_block  # noqa: E402
 from verification_meshes import KINDS  # noqa: E402
 from verification_rows import Row  # noqa: E402
 from verification_solids import SECTIONS  # noqa: E402
@@ -70,6 +71,31 @@ Rows met, of all rows; in brackets the known limits among them.
 
 """
 
+CONNECTIONS = """
+# Connections and ties
+
+## A sphere on a block (Hertz)
+
+A rigid sphere of radius 12.5 mm pressed 0.02 mm into a block of 10 MPa, nu 0.3; one compression-only element per node
+of the block's top, its gap that of the sphere, its stiffness per area 3200 and 6400 N/mm3, extrapolated: the
+penalty's error is first order in its inverse. Contact radius 0.5 mm. Force over Hertz's; blocks of half-width L = 12
+and 24 mm, held at their far faces, and extrapolated to none.
+
+| cells along an edge (quarter) | L = 12 mm | L = 24 mm | extrapolated |
+|---|---|---|---|
+"""
+
+EXACT_CONNECTIONS = """
+## Exact to the solver's tolerance
+
+Patches of tension-only fibres on hex8, hex20, tet4 and tet10 cells, one family pulling and one slack; a bar along its
+fibres in tension and in compression; a one-sided spring on both sides of its switch point; the same state from any
+start; cuts through ligaments, fibres and ties (`tests/verification/test_connections_exact.py`,
+`tests/solvers/test_active_set.py`). Constant stress through mortar ties of non-matching, distorted, tilted
+interfaces, tri3 to quad8, either side the slave; a cylindrical interface converges at the order of the conforming
+mesh (`tests/verification/test_tie_patch.py`).
+"""
+
 
 COLUMNS = (
     "element",
@@ -100,6 +126,15 @@ def voxels() -> Iterator[str]:
         ratios = [bonded_disc(poisson, s).ratio for s in steps]
         cells = " | ".join(f"{r:.3f} ({r / reference - 1:+.1%})" for r in ratios)
         yield f"| {poisson} | {reference} | {cells} |\n"
+
+
+def connections() -> Iterator[str]:
+    """Contacts against Hertz, and what is exact."""
+    yield CONNECTIONS
+    for n in (10, 14, 20):
+        near, far, limit = sphere_on_block(n)
+        yield f"| {n} | {near:.4f} | {far:.4f} | {limit:.4f} ({limit - 1.0:+.1%}) |\n"
+    yield EXACT_CONNECTIONS
 
 
 def verdict(row: Row) -> str:
@@ -147,7 +182,7 @@ def solids() -> Iterator[str]:
 
 def main() -> None:
     """Compute every case and write the page."""
-    text = "".join([HEAD, *voxels(), TAIL, *solids()])
+    text = "".join([HEAD, *voxels(), TAIL, *solids(), *connections()])
     (ROOT / "docs" / "verification.md").write_text(text, encoding="utf-8")
 
 

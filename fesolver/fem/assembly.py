@@ -14,7 +14,7 @@ from fesolver.fem.constraints import rigid_maps
 from fesolver.fem.problem import Problem
 from fesolver.fem.threads import kernel_threads
 
-__all__ = ["StiffnessPattern", "assemble_stiffness", "reduction_matrix", "stiffness_pattern"]
+__all__ = ["StiffnessPattern", "assemble_stiffness", "free_dofs", "reduction_matrix", "stiffness_pattern"]
 
 
 @dataclass(frozen=True)
@@ -225,18 +225,23 @@ def _add_members(problem: Problem, pattern: StiffnessPattern, blocks: NDArray[np
         np.add.at(blocks, pattern.member_slots[is_there, place], sign * stiffness[is_there])
 
 
-def reduction_matrix(problem: Problem) -> Any:
-    """P in u = u_given + P q, scipy CSR (3 n_points, n_free): free components first, then the rigid bodies' motions."""
-    from scipy.sparse import coo_array, csr_array
-
-    n = problem.points.size
-    is_free = np.ones(n, dtype=bool)
+def free_dofs(problem: Problem) -> NDArray[np.int64]:
+    """Ascending degrees of freedom that are neither prescribed, nor in a rigid body, nor the slave of a tie."""
+    is_free = np.ones(problem.points.size, dtype=bool)
     is_free[problem.prescribed_dofs] = False
     for body in problem.rigid_bodies:
         is_free.reshape(-1, 3)[body.points] = False
     is_free[[tie.dof for tie in problem.ties]] = False
-    rows, columns, values = [np.flatnonzero(is_free)], [np.arange(is_free.sum())], [np.ones(is_free.sum())]
-    n_free = int(is_free.sum())
+    return np.flatnonzero(is_free)
+
+
+def reduction_matrix(problem: Problem) -> Any:
+    """P in u = u_given + P q, scipy CSR (3 n_points, n_free): free components first, then the rigid bodies' motions."""
+    from scipy.sparse import coo_array, csr_array
+
+    free, n = free_dofs(problem), problem.points.size
+    n_free = len(free)
+    rows, columns, values = [free], [np.arange(n_free)], [np.ones(n_free)]
     for rigid in rigid_maps(problem):
         m = len(rigid.free)
         dofs = 3 * rigid.body.points[:, None] + np.arange(3)

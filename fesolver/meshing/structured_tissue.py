@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fesolver.anatomy.column import PlacedVertebra
 from fesolver.anatomy.density_fields import DensityField
 from fesolver.bone.tissue import Tissue
-from fesolver.errors import InputError
-from fesolver.fem.elements import quadrature, shape_functions, shape_gradients
-from fesolver.meshing.regions import determinants, jacobians, nodes_last
+from fesolver.meshing.field_density import field_density
 from fesolver.meshing.structured import StructuredMesh
 
 __all__ = ["structured_tissue"]
-
-_DEGREE = 3
-"""Of the quadrature over a cell: exact for a quadratic field on a cell with straight parallel sides."""
 
 
 def structured_tissue(structured: StructuredMesh, density: DensityField | Mapping[str, DensityField]) -> Tissue:
@@ -54,47 +45,5 @@ def structured_tissue(structured: StructuredMesh, density: DensityField | Mappin
     0.1
     """
     mesh = structured.mesh
-    fields = dict(density) if isinstance(density, Mapping) else dict.fromkeys(mesh.levels, density)
-    if set(fields) != set(mesh.levels):
-        raise InputError(
-            f"densities are given for {', '.join(sorted(fields)) or 'no level'}",
-            fix=f"give one field for each of {', '.join(mesh.levels)}",
-        )
-    kinds = {field.kind for field in fields.values()}
-    if len(kinds) > 1:
-        raise InputError(
-            f"the levels have densities of different kinds: {', '.join(sorted(kinds))}", fix="convert them to one kind"
-        )
-    out = np.zeros(len(mesh.cells))
-    xi, weights = quadrature(mesh.element, _DEGREE)
-    shapes, gradients = shape_functions(mesh.element, xi), shape_gradients(mesh.element, xi)
-    for level, field in fields.items():
-        own = mesh.level_cells(level)
-        nodes = nodes_last(mesh.points, mesh.cells[own])
-        vertebra = structured.column[level]
-        mass, volume = np.zeros(len(own)), np.zeros(len(own))
-        for shape, gradient, weight in zip(shapes, gradients, weights, strict=True):
-            at = jacobians(nodes, shape[:, None])[0].T
-            det_jacobian = weight * determinants(jacobians(nodes, gradient))
-            mass += det_jacobian * _values(field, vertebra, mesh.frame.to_parent(at))
-            volume += det_jacobian
-        out[own] = mass / volume
-    return Tissue(out, kinds.pop(), mesh.regions, dict(structured.annulus_axes), dict(structured.annulus_depth))
-
-
-def _values(field: DensityField, vertebra: PlacedVertebra, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Densities at points of the column's parent frame, checked."""
-    level, points = vertebra.level, vertebra.frame.to_local(points)
-    values = np.asarray(field.at(points, vertebra.dimensions), dtype=np.float64)
-    if values.shape != (len(points),):
-        raise InputError(
-            f"the density field of {level} returned shape {values.shape} for {len(points)} points", fix="return (n,)"
-        )
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0.0)))
-    if len(bad):
-        raise InputError(
-            f"the density field of {level} is {values[bad[0]]:g} g/cm3 at {len(bad)} of {len(points)} points",
-            where="first at ({:.1f}, {:.1f}, {:.1f}) mm in the body frame".format(*points[bad[0]]),
-            fix="densities are finite and not negative",
-        )
-    return values
+    values, kind = field_density(mesh, {v.level: v for v in structured.column.vertebrae}, density)
+    return Tissue(values, kind, mesh.regions, dict(structured.annulus_axes), dict(structured.annulus_depth))

@@ -8,23 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.anatomy.column import PlacedVertebra
-from fesolver.anatomy.density_fields import DensityField
+from fesolver.anatomy.density_fields import DensityField, UniformDensity
 from fesolver.anatomy.dimensions import VertebraDimensions, vertebra_dimensions
 from fesolver.bone.density import DensityKind
 from fesolver.bone.tissue import Tissue
 from fesolver.errors import InputError
-from fesolver.fem.elements import quadrature, shape_functions, shape_gradients
 from fesolver.imaging.frames import oriented_frame
 from fesolver.imaging.volume import Volume
 from fesolver.meshing.cell_averages import cell_averages
-from fesolver.meshing.regions import determinants, jacobians, nodes_last
+from fesolver.meshing.field_density import field_density
 from fesolver.meshing.tetrahedra import TetMesh
 from fesolver.surfaces.vertebra import INFERIOR_ENDPLATE, OUTER, SUPERIOR_ENDPLATE, VertebraSurface
 
 __all__ = ["placed_vertebra", "tet_tissue", "tet_tissue_from_ct"]
 
-_DEGREE = 3
-"""Of the quadrature over a cell: exact for a cubic field on a straight cell."""
 _MIDDLE_MM = 4.0
 """Half-width of the strip that counts as mid-sagittal."""
 _CENTRAL = 0.7
@@ -54,34 +51,8 @@ def tet_tissue(tet_mesh: TetMesh, density: DensityField | Mapping[str, DensityFi
         If levels are missing or unknown, the kinds of the fields differ, the body of a surface has implausible
         dimensions, or a field returns another number of values, a negative one or a NaN.
     """
-    mesh = tet_mesh.mesh
-    fields = dict(density) if isinstance(density, Mapping) else dict.fromkeys(mesh.levels, density)
-    if set(fields) != set(mesh.levels):
-        raise InputError(
-            f"densities are given for {', '.join(sorted(fields)) or 'no level'}",
-            fix=f"give one field for each of {', '.join(mesh.levels)}",
-        )
-    kinds = {field.kind for field in fields.values()}
-    if len(kinds) > 1:
-        raise InputError(
-            f"the levels have densities of different kinds: {', '.join(sorted(kinds))}", fix="convert them to one kind"
-        )
-    out = np.zeros(len(mesh.cells))
-    xi, weights = quadrature(mesh.element, _DEGREE)
-    shapes, gradients = shape_functions(mesh.element, xi), shape_gradients(mesh.element, xi)
-    for level, field in fields.items():
-        own = mesh.level_cells(level)
-        nodes = nodes_last(mesh.points, mesh.cells[own])
-        body = tet_mesh.bodies[level]
-        placed = placed_vertebra(body) if isinstance(body, VertebraSurface) else body
-        mass, volume = np.zeros(len(own)), np.zeros(len(own))
-        for shape, gradient, weight in zip(shapes, gradients, weights, strict=True):
-            at = placed.frame.to_local(mesh.frame.to_parent(jacobians(nodes, shape[:, None])[0].T))
-            det_jacobian = weight * determinants(jacobians(nodes, gradient))
-            mass += det_jacobian * _values(field, placed, at)
-            volume += det_jacobian
-        out[own] = mass / volume
-    return _tissue(tet_mesh, out, kinds.pop())
+    bodies = {level: _placed(body, density) for level, body in tet_mesh.bodies.items()}
+    return _tissue(tet_mesh, *field_density(tet_mesh.mesh, bodies, density))
 
 
 def tet_tissue_from_ct(tet_mesh: TetMesh, density: Volume, kind: DensityKind) -> Tissue:
@@ -111,6 +82,18 @@ def tet_tissue_from_ct(tet_mesh: TetMesh, density: Volume, kind: DensityKind) ->
     out = np.zeros(len(mesh.cells))
     out[own] = cell_averages(mesh.frame.to_parent(mesh.points), mesh.cells[own], mesh.element, density).mean
     return _tissue(tet_mesh, out, kind)
+
+
+def _placed(
+    body: VertebraSurface | PlacedVertebra, density: DensityField | Mapping[str, DensityField]
+) -> PlacedVertebra:
+    """What a field is evaluated on; a uniform one does not need a surface's dimensions."""
+    if isinstance(body, PlacedVertebra):
+        return body
+    field = density[body.level] if isinstance(density, Mapping) and body.level in density else density
+    if isinstance(field, UniformDensity):
+        return PlacedVertebra(vertebra_dimensions(body.level), body.frame)
+    return placed_vertebra(body)
 
 
 def placed_vertebra(vertebra: VertebraSurface) -> PlacedVertebra:
@@ -218,21 +201,3 @@ def _tissue(tet_mesh: TetMesh, density: NDArray[np.float64], kind: DensityKind) 
     return Tissue(
         density, kind, tet_mesh.mesh.regions, dict(tet_mesh.annulus_axes), dict(tet_mesh.annulus_depth)
     )  # fmt: skip
-
-
-def _values(field: DensityField, placed: PlacedVertebra, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Densities at points of the body frame, checked."""
-    values = np.asarray(field.at(points, placed.dimensions), dtype=np.float64)
-    if values.shape != (len(points),):
-        raise InputError(
-            f"the density field of {placed.level} returned shape {values.shape} for {len(points)} points",
-            fix="return (n,)",
-        )
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0.0)))
-    if len(bad):
-        raise InputError(
-            f"the density field of {placed.level} is {values[bad[0]]:g} g/cm3 at {len(bad)} of {len(points)} points",
-            where="first at ({:.1f}, {:.1f}, {:.1f}) mm in the body frame".format(*points[bad[0]]),
-            fix="densities are finite and not negative",
-        )
-    return values

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.assembly import assemble_stiffness, reduction_matrix, stiffness_pattern
+from fesolver.fem.assembly import assemble_stiffness, free_dofs, reduction_matrix, stiffness_pattern
 from fesolver.fem.connections import add_inner_elements, inner_elements
 from fesolver.fem.constraints import RigidMap, given_displacement, rigid_force
 from fesolver.fem.elements import ELEMENTS
@@ -147,12 +147,7 @@ class AmgSystem(BaseSystem):
         nodes, n, m = self._nodes, self._first.count + PADDING, len(self._rigid_block)
         assert nodes is not None
         P = reduction_matrix(self._problem)
-        is_free = np.ones(self._problem.points.size, dtype=bool)
-        is_free[[tie.dof for tie in self._problem.ties]] = False
-        is_free[self._problem.prescribed_dofs] = False
-        for body in self._problem.rigid_bodies:
-            is_free.reshape(-1, 3)[body.points] = False
-        free = np.flatnonzero(is_free)
+        free = free_dofs(self._problem)
         places = np.concatenate([3 * nodes.number[free // 3].astype(np.int64) + free % 3, n + np.arange(m)])
 
         def multiply(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.assembly import reduction_matrix
+from fesolver.fem.assembly import free_dofs, reduction_matrix
 from fesolver.fem.constraints import check_elasticity, given_displacement, rigid_force
 from fesolver.fem.kernels import vectors
 from fesolver.fem.lattice_model import lattice_material, lattice_model
@@ -108,12 +108,7 @@ class VoxelMultigridSystem(BaseSystem):
         """The operator and its hierarchy, which knows no elements of connections."""
         core = self._core
         n, stride, m = 3 * core.nodes.stride, core.nodes.stride, int(core.splits[-1])
-        is_free = np.ones(self._problem.points.size, dtype=bool)
-        is_free[[tie.dof for tie in self._problem.ties]] = False
-        is_free[self._problem.prescribed_dofs] = False
-        for body in self._problem.rigid_bodies:
-            is_free.reshape(-1, 3)[body.points] = False
-        free = np.flatnonzero(is_free)
+        free = free_dofs(self._problem)
         places = np.concatenate([free % 3 * stride + self._node[free // 3], n + np.arange(m)])
 
         def multiply(x: NDArray[np.float64]) -> NDArray[np.float64]:

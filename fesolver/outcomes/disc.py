@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from fesolver.errors import InputError
-from fesolver.outcomes.cuts import cavity_opening, cut_area, cut_part, split_axial_force
+from fesolver.outcomes.cuts import cavity_opening, cut_area, split_axial_force
 from fesolver.outcomes.parts import discs, part_fraction
+from fesolver.outcomes.section_cuts import cut_section
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
-from fesolver.outcomes.weighted import weighted_mean
+from fesolver.outcomes.weighted import has_net, weighted_mean
 
 __all__ = ["disc_values", "nucleus_pressure"]
 
@@ -44,22 +45,26 @@ def disc_values(segment: SolvedState, isolated: Mapping[str, SolvedState], setti
     Notes
     -----
     The cut is the plane of the disc's own frame (normal to the bisector of its endplate normals) through its origin,
-    and forces are components along that normal. F/A is the disc's whole axial force over the area of that section,
-    nucleus and annulus together. A fluid nucleus carries its pressure times the opening of its cavity in the section.
+    and forces are components along that normal; in tetrahedra they are means over 4 mm about it (`section_cuts`). F/A
+    is the disc's whole axial force over the area of that section, nucleus and annulus together; fibres that are
+    elements of their own belong to the annulus, ligaments and facet joints pass beside the disc. A fluid nucleus
+    carries its pressure times the opening of its cavity in the section.
     """
     values: list[Value] = []
     for disc in discs(segment.mesh):
         frame = segment.mesh.frames[disc]
         axis = frame.axes[2]
-        cut, below = cut_part(segment, disc, point=frame.origin, normal=axis)
-        force = split_axial_force(segment, cut, disc, axis)
-        area = cut_area(segment, disc, below, axis)
-        fluid = cavity_opening(segment, disc, below, axis)
+        section = cut_section(segment, disc, point=frame.origin, normal=axis)
+        force = split_axial_force(segment, section.cut, disc, axis)
+        area = cut_area(segment, disc, section.below, axis)
+        fluid = cavity_opening(segment, disc, section.below, axis)
         if fluid is not None:
             opening, pressure = fluid
             area += opening
             force["nucleus"] = -pressure * opening
-            force["annulus"] = float(cut.force @ axis) - force["nucleus"]
+            force["annulus"] = float(section.cut.force @ axis) - force["nucleus"]
+        if "annulus" in force:
+            force["annulus"] += float(section.fibre_force @ axis)
         total = float(np.sum(list(force.values())))
         mean_pressure = -total / area
         values.append(Value(disc, "disc_area_mm2", area))
@@ -70,7 +75,7 @@ def disc_values(segment: SolvedState, isolated: Mapping[str, SolvedState], setti
         if "nucleus" in force:
             pressure = nucleus_pressure(segment, disc)
             values.append(Value(disc, "nucleus_pressure_mpa", pressure))
-            if total != 0.0:
+            if has_net(force.values()):
                 values.append(Value(disc, "nucleus_load_share", force["nucleus"] / total))
                 values.append(Value(disc, "nucleus_pressure_over_mean_pressure", pressure / mean_pressure))
     return values

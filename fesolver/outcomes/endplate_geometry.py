@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from fesolver.fem.elements import ELEMENTS, FACET_OF_SIZE, FACETS
 from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.meshing.tet_fractions import linear_cut
 from fesolver.outcomes.surface import FacetSurface
 
 __all__ = ["central_weights", "depth_fraction", "outline", "rim_weights"]
@@ -87,24 +88,46 @@ def depth_fraction(
     Notes
     -----
     Depth is measured along the mean normal under the facet that lies nearest in the plane of the endplate, from that
-    facet's own plane through the middle of its corners to the corners of the cell: curved facets and cells are taken as
-    straight. Between the shallowest and the deepest of its corners the volume of a cell is taken as spread evenly:
-    exact for bricks stacked under the facet. Cells beside the footprint by more than half a facet's diagonal have none.
+    facet's own plane through the middle of its corners to the corners of the cell: curved facets and cells are taken
+    as straight. Between the shallowest and the deepest of its corners the volume of a hexahedron is taken as spread
+    evenly: exact for bricks stacked under the facet; a tetrahedron is cut exactly. Cells whose middle lies beside the
+    footprint by more than half a facet's diagonal, or farther from a triangle's middle than its corners, have none.
     """
-    faces_up = np.flatnonzero(surface.facet_normals @ surface.normal > 0.5)
-    tree = cKDTree(surface.plane_coordinates(surface.centers[faces_up]))
-    corners = mesh.points[mesh.cells[cells, : ELEMENTS[mesh.element].n_corners]]
-    beside, nearest = tree.query(surface.plane_coordinates(corners.mean(axis=1)))
-    facet = faces_up[nearest]
-    normal = surface.facet_normals[facet]
     n = FACETS[FACET_OF_SIZE[surface.facets.shape[1]]].n_corners
+    corners = mesh.points[mesh.cells[cells, : ELEMENTS[mesh.element].n_corners]]
+    facet, is_beside = _facet_over(surface, surface.plane_coordinates(corners.mean(axis=1)), n)
+    normal = surface.facet_normals[facet]
     middle = surface.points[surface.facets[facet, :n]].mean(axis=1)
     to_facet = np.einsum("kai,ki->ka", middle[:, None] - corners, normal)
     depths = to_facet / (normal @ surface.normal)[:, None]
     shallow, deep = depths.min(axis=1), depths.max(axis=1)
-    inside = np.clip((depth - shallow) / (deep - shallow), 0.0, 1.0)
-    is_under = (beside <= np.sqrt(0.5 * surface.areas[facet]) * (1.0 + 1e-9)) & (deep > 0.0)
-    return np.asarray(np.where(is_under, inside, 0.0))
+    if corners.shape[1] == 4:
+        inside = linear_cut(depths - depth)
+    else:
+        inside = np.clip((depth - shallow) / (deep - shallow), 0.0, 1.0)
+    return np.asarray(np.where(~is_beside & (deep > 0.0), inside, 0.0))
+
+
+def _facet_over(
+    surface: FacetSurface, places: NDArray[np.float64], n_corners: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The facet over each place (k, 2) in the plane, and whether the place lies beside all that are near."""
+    up = np.flatnonzero(surface.facet_normals @ surface.normal > 0.5)
+    reach = _reach(surface, n_corners)[up] * (1.0 + 1e-9)
+    # Triangles differ in size: a place may be within a large one and nearer to the middle of a small one beside it.
+    most = min(1 if n_corners == 4 else 8, len(up))
+    found = cKDTree(surface.plane_coordinates(surface.centers[up])).query(places, k=most)
+    beside, near = (np.reshape(part, (len(places), most)) for part in found)
+    fits = beside <= reach[near]
+    return up[near[np.arange(len(places)), fits.argmax(axis=1)]], ~fits.any(axis=1)
+
+
+def _reach(surface: FacetSurface, n_corners: int) -> NDArray[np.float64]:
+    """How far from its middle a facet counts, mm, (m,): half the diagonal of its square, or a triangle's corners."""
+    if n_corners == 4:
+        return np.sqrt(0.5 * surface.areas)
+    arms = surface.points[surface.facets[:, :n_corners]] - surface.centers[:, None]
+    return np.asarray(np.sqrt(np.einsum("mai,mai->ma", arms, arms).max(axis=1)))
 
 
 def _distance_to_edges(

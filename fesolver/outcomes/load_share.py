@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fesolver.outcomes.cuts import cut_part, split_axial_force
+from fesolver.outcomes.cuts import split_axial_force
+from fesolver.outcomes.section_cuts import cut_section
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.outcomes.surface import FacetSurface, axis_between
+from fesolver.outcomes.weighted import has_net
 
 __all__ = ["SHELL_RESOLVED_SOURCE_MM", "body_force_split", "load_share_values"]
 
@@ -41,14 +43,14 @@ def body_force_split(state: SolvedState, level: str, height: float) -> dict[str,
 
     Notes
     -----
-    The cut is normal to that line. Forces come from the cells' nodal forces, split inside a
-    mixed cell by fraction times axial modulus.
+    The cut is normal to that line (`section_cuts`: a plane, or in tetrahedra the mean over 4 mm about it). Forces come
+    from the cells' nodal forces, split inside a mixed cell by fraction times axial modulus.
     """
     lower = FacetSurface.of(state.mesh, f"{level}/inferior_endplate")
     upper = FacetSurface.of(state.mesh, f"{level}/superior_endplate")
     axis, distance = axis_between(lower, upper)
-    cut, _ = cut_part(state, level, point=lower.centroid + height * distance * axis, normal=axis)
-    force = split_axial_force(state, cut, level, axis)
+    section = cut_section(state, level, point=lower.centroid + height * distance * axis, normal=axis)
+    force = split_axial_force(state, section.cut, level, axis)
     groups = {"shell": SHELL, "core": CORE, "endplate": ENDPLATE_LAYERS, "posterior": ("posterior",)}
     return {
         group: sum(force.get(kind, 0.0) for kind in kinds)
@@ -78,6 +80,6 @@ def load_share_values(
             body = force["shell"] + force["core"] + force["endplate"]
             for group in ("shell", "core"):
                 values.append(Value(level, f"{group}_axial_force_{place}_n", force[group]))
-                if body != 0.0:
+                if has_net((force["shell"], force["core"], force["endplate"])):
                     values.append(Value(level, f"{group}_load_share_{place}", force[group] / body))
     return values

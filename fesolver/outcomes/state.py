@@ -230,6 +230,13 @@ class SolvedState:
         return float(self._of_load_body("rigid_reaction")[2])
 
     @property
+    def axial_load(self) -> float:
+        """Size of the axial load, N: that of the loaded pad and of a follower load; 0 under moments alone."""
+        load_case = self.load_case
+        has_force = load_case.control == "displacement" or load_case.force_n != 0.0
+        return (abs(self.axial_force) if has_force else 0.0) + load_case.follower_n
+
+    @property
     def axial_displacement(self) -> float:
         """Displacement of the load point along +z, mm; negative in compression."""
         motion = self._of_load_body("rigid_motion")

@@ -34,7 +34,8 @@ def strength_values(
     -----
     Strength = c k h, with k the axial stiffness of the body between rigid ends that stay parallel, h the distance of
     its endplates' centroids, and c = 0.0068: an apparent strain of 0.68 % at failure [1]_ (13 vertebrae, r2 0.86;
-    known from the paper with medium confidence). The factor of risk is the segment's axial load over that strength.
+    known from the paper with medium confidence). The factor of risk is the segment's axial load over that strength;
+    moments alone give none.
     `isolated_stiffness_over_ea_h` sets k beside the sum of E dV over h squared: what the same bone would give under
     one uniform axial strain.
 
@@ -62,6 +63,7 @@ def strength_values(
             Value(level, "isolated_stiffness_over_ea_h", stiffness / uniform),
             Value(level, "body_height_mm", height),
             Value(level, "strength_isolated_n", strength),
-            Value(level, "factor_of_risk_isolated", abs(segment.axial_force) / strength),
         ]
+        if segment.axial_load > 0.0:
+            values.append(Value(level, "factor_of_risk_isolated", segment.axial_load / strength))
     return values

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
 
-__all__ = ["fraction_above", "upper_quantile", "weighted_mean"]
+__all__ = ["fraction_above", "has_net", "upper_quantile", "weighted_mean"]
+
+LEAST_NET = 1e-3
+"""Least sum of forces, as a part of the sum of their sizes, that they are shares of; a choice."""
 
 
 def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
@@ -18,6 +23,18 @@ def weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> 
 def fraction_above(values: NDArray[np.float64], weights: NDArray[np.float64], threshold: float) -> float:
     """Part of the weight whose value is above `threshold`, in [0, 1]."""
     return float(np.sum(weights[values > threshold]) / np.sum(weights))
+
+
+def has_net(parts: Iterable[float]) -> bool:
+    """Whether parts have a sum to be shares of: under a pure moment they cancel, and a share would be noise.
+
+    Examples
+    --------
+    >>> has_net([-240.0, -260.0]), has_net([-240.0, 240.0001])
+    (True, False)
+    """
+    given = list(parts)
+    return abs(sum(given)) > LEAST_NET * sum(map(abs, given))
 
 
 def upper_quantile(values: NDArray[np.float64], weights: NDArray[np.float64], fraction: float) -> float:

@@ -51,17 +51,18 @@ def yielding_values(
     Raises
     ------
     InputError
-        If a body holds no bone, or carries no load.
+        If a body holds no bone, or nothing strains it.
 
     Notes
     -----
     Bone volume is the volume of the body's bone regions: without cement, without posterior elements. The model is
     linear, so the load at which the fraction is reached is the applied one over the weighted quantile of the
-    utilisation; the factor of risk, load over strength, is that quantile. Strains are cell means; in a cell with two
+    utilisation; the factor of risk, load over strength, is that quantile: all loads together times its inverse. Under
+    moments alone there is no strength in newtons. Strains are cell means; in a cell with two
     bone materials both have the cell's strain.
     """
     values: list[Value] = []
-    load = abs(segment.axial_force)
+    load = segment.axial_load
     utilisation = strain_utilisation(segment.principal_strain, settings)
     for level in segment.mesh.levels:
         volume = part_fraction(segment.mesh, level, BONE_KINDS) * segment.cell_volumes
@@ -69,12 +70,13 @@ def yielding_values(
         if not len(bone):
             raise InputError(f"{level} holds no bone", where=f"regions of state {segment.name!r}")
         risk = upper_quantile(utilisation[bone], volume[bone], settings.yielded_volume_fraction)
-        if not (risk > 0.0 and load > 0.0):
+        if not risk > 0.0:
             raise InputError(f"{level} carries no load in state {segment.name!r}: it has no in-place strength")
         values += [
             Value(level, "bone_volume_mm3", float(np.sum(volume))),
             Value(level, "yielded_volume_fraction", fraction_above(utilisation[bone], volume[bone], 1.0)),
-            Value(level, "strength_yielded_volume_n", load / risk),
-            Value(level, "factor_of_risk_yielded_volume", risk),
         ]
+        if load > 0.0:
+            values.append(Value(level, "strength_yielded_volume_n", load / risk))
+        values.append(Value(level, "factor_of_risk_yielded_volume", risk))
     return values

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fesolver.report.markup import paragraph, table, text
-from fesolver.report.quantities import RISK, axis_label, format_number, main_outcomes, unit_of, words_of
+from fesolver.report.quantities import RISK, axis_label, format_number, unit_of, words_of
 from fesolver.report.results import Results
 from fesolver.report.sweep import main_change_table, neighbours_of
 
@@ -140,7 +140,7 @@ def state_table(results: Results) -> str:
     if results.nominal is None:
         return ""
     summary = results.case_summary(results.nominal)
-    names = main_outcomes(results.quantities)
+    names = results.main_outcomes(results.quantities)
     rows = [
         [row["state"], row["level"], *(format_number(float(row[name])) for name in names)]
         for _, row in summary.iterrows()

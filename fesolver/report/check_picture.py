@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fesolver.fem.elements import ELEMENTS, FACET_OF_SIZE, FACETS
 from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.surface import FacetSurface
@@ -61,7 +62,9 @@ def _draw(check: StudyCheck) -> Figure:
     )
     long_planes = case_planes(mesh.points, mesh.cells, body)
     figure = new_figure(13.5, 7.2)
-    grid = figure.add_gridspec(2, 4, width_ratios=(1.0, 1.0, 1.0, 1.45))
+    # The two long sections show a millimetre alike, however far posterior elements reach.
+    widths = [float(np.ptp(plane.section.limits[:, 0])) + 4.0 for plane in long_planes]
+    grid = figure.add_gridspec(2, 4, width_ratios=(*(2.0 * w / sum(widths) for w in widths), 1.0, 1.45))
     kinds = cell_kinds(mesh)
     for column, plane in enumerate(long_planes):
         axes = figure.add_subplot(grid[:, column])
@@ -80,7 +83,8 @@ def _draw(check: StudyCheck) -> Figure:
         axes.set_title(title)
     draw_density(figure.add_subplot(grid[0, 3]), check)
     draw_moduli(figure.add_subplot(grid[1, 3]), check, kinds)
-    _legend(figure, kinds, is_image=image is not None)
+    is_shared = image is not None or ELEMENTS[mesh.element].shape == "tetrahedron"
+    _legend(figure, kinds, is_image=image is not None, is_shared=is_shared)
     how = check.mesh_text if image is None else f"segment {segment_tilt_deg(image):.1f}° off the scanner's axis"
     figure.suptitle(
         f"{', '.join(mesh.levels)}: {check.n_cells} cells, {check.n_dof} unknowns, {how}",
@@ -185,7 +189,8 @@ def _draw_pads(axes: Axes, mesh: SpineMesh, plane: CutPlane) -> None:
         surface = mesh.surfaces.get(name)
         if surface is None:
             continue
-        corners = surface.facets[np.abs(surface.normals[:, 2]) > 0.3, :4]
+        n_corners = FACETS[FACET_OF_SIZE[surface.facets.shape[1]]].n_corners
+        corners = surface.facets[np.abs(surface.normals[:, 2]) > 0.3, :n_corners]
         edges = np.sort(np.stack([corners, np.roll(corners, -1, axis=1)], axis=-1), axis=-1)
         keys = edges[..., 0] * len(mesh.points) + edges[..., 1]
         is_tied = np.isin(start, keys) & np.isin(stop, keys) & (start != stop)
@@ -214,8 +219,8 @@ def _draw_load(axes: Axes, check: StudyCheck, column: int) -> None:
     axes.text(u, top + 1.1 * length, "load", ha="center", va="bottom", fontsize=8)
 
 
-def _legend(figure: Figure, kinds: NDArray[np.int64], *, is_image: bool) -> None:
-    """What the colours and lines mean."""
+def _legend(figure: Figure, kinds: NDArray[np.int64], *, is_image: bool, is_shared: bool) -> None:
+    """What the colours and lines mean; `is_shared` where layers fill cells in part."""
     from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -226,7 +231,7 @@ def _legend(figure: Figure, kinds: NDArray[np.int64], *, is_image: bool) -> None
             facecolor=colour,
             edgecolor="#777777",
             lw=0.4,
-            label=name if is_image else name.removesuffix(" in the cell"),
+            label=name if is_shared else name.removesuffix(" in the cell"),
         )
         for index, (name, colour, _, _) in enumerate(CELL_KINDS)
         if index in present

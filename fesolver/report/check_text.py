@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,10 @@ __all__ = ["check_lines", "mesh_wedge_deg", "segment_tilt_deg", "wedge_deg"]
 def check_lines(check: StudyCheck) -> list[str]:
     """Sizes, memory, time, geometry and findings, one per line."""
     image, mesh = check.image, check.mesh
-    how = f", {segment_tilt_deg(image):.1f}° off the scanner's axis" if image is not None else ", parametric"
+    made = (check.geometry or {}).get("kind", "parametric" if check.geometry else "")
+    how = f", {made}" if made else ""
+    if image is not None:
+        how = f", {segment_tilt_deg(image):.1f}° off the scanner's axis"
     cells = f"({check.mesh_text})" if image is None else f"of {' x '.join(f'{edge:g}' for edge in image.spacing)} mm"
     return [
         f"segment:  {', '.join(mesh.levels)}{how}",
@@ -64,13 +68,15 @@ def _parametric_lines(check: StudyCheck) -> list[str]:
             + (f", {', '.join(layers)} mm" if layers else "")
             + (f", trabecular {1e3 * density:.0f} mg/cm³" if density is not None and np.isfinite(density) else "")
         )
-    for name, disc in geometry.get("discs", {}).items():
-        grade = "" if disc["degeneration"] == "none" else f", degeneration {disc['degeneration']}"
-        lines.append(
-            f"{name + ':':<9} height {disc['height_mm']:.1f} mm, wedge {disc['wedge_deg']:+.1f}°, "
-            f"{disc['nucleus']} nucleus of {100 * disc['nucleus_area_fraction']:.0f} % of the area{grade}"
-        )
-    return lines
+    return [*lines, *(_disc_line(name, disc) for name, disc in geometry.get("discs", {}).items())]
+
+
+def _disc_line(name: str, disc: Mapping[str, Any]) -> str:
+    """Height and wedge of a disc; nucleus and degeneration where the segment is parametric."""
+    line = f"{name + ':':<9} height {disc['height_mm']:.1f} mm, wedge {disc['wedge_deg']:+.1f}°"
+    if "nucleus" in disc:
+        line += f", {disc['nucleus']} nucleus of {100 * disc['nucleus_area_fraction']:.0f} % of the area"
+    return line + (f", degeneration {disc['degeneration']}" if disc.get("degeneration", "none") != "none" else "")
 
 
 def _layers(mesh: SpineMesh, level: str, volume: NDArray[np.float64]) -> list[tuple[str, float]]:

@@ -28,7 +28,7 @@ class FigureFile:
     ----------
     name : str
         Name of its files.
-    kind : {"section", "change", "state", "sweep"}
+    kind : {"section", "change", "state", "sweep", "connection"}
         Where the report shows it.
     caption : str
         What it shows and how to read it.
@@ -82,6 +82,7 @@ def _figures(results: Results) -> Iterator[tuple[FigureFile, Figure, pd.DataFram
     if nominal is None:
         return
     yield from _change_figures(results, nominal)
+    yield from _connections(results, nominal)
     yield from _sweep(results)
     yield from _sections(results, nominal)
 
@@ -89,12 +90,12 @@ def _figures(results: Results) -> Iterator[tuple[FigureFile, Figure, pd.DataFram
 def _change_figures(results: Results, case: CaseResult) -> Iterator[tuple[FigureFile, Figure, pd.DataFrame]]:
     """Bars of the main outcomes of one case."""
     from fesolver.report.bars import change_figure, state_figure, worst_floor
-    from fesolver.report.quantities import main_outcomes, words_of
+    from fesolver.report.quantities import words_of
 
     changes = results.case_changes(case)
     treated_level = results.treated_level(case)
     named = f" Case {case.title}." if len(results.cases) > 1 else ""
-    for quantity in main_outcomes(changes["quantity"]):
+    for quantity in results.main_outcomes(changes["quantity"]):
         table = changes[changes["quantity"] == quantity].reset_index(drop=True)
         if not table[["intact", "treated"]].to_numpy(float).any():
             continue  # all zero: nothing to see
@@ -113,7 +114,7 @@ def _change_figures(results: Results, case: CaseResult) -> Iterator[tuple[Figure
     if len(changes):
         return
     summary = results.case_summary(case)
-    for quantity in main_outcomes(results.quantities):
+    for quantity in results.main_outcomes(results.quantities):
         table = summary[["level", quantity]].dropna().reset_index(drop=True)
         if len(table) > 1:
             caption = f"{words_of(quantity).capitalize()} per level, intact.{named}"
@@ -128,6 +129,17 @@ def _signs(quantity: str, table: pd.DataFrame) -> str:
     if table["floor_spacing"].isna().any() and not table["floor_solver"].isna().any():
         text += " *: the coarser mesh gives no value here, so the floor is the solver's alone."
     return text
+
+
+def _connections(results: Results, case: CaseResult) -> Iterator[tuple[FigureFile, Figure, pd.DataFrame]]:
+    """Forces of ligaments and facet joints of one case."""
+    from fesolver.report.connection_figure import connection_figure
+
+    drawn = connection_figure(results, case) if case.record.get("connections") else None
+    if drawn is not None:
+        caption, figure, data = drawn
+        named = f" Case {case.title}." if len(results.cases) > 1 else ""
+        yield FigureFile("connections", "connection", caption + named), figure, data
 
 
 def _sweep(results: Results) -> Iterator[tuple[FigureFile, Figure, pd.DataFrame]]:

@@ -11,6 +11,7 @@ from typing import Any
 from fesolver.report import html_sections as parts
 from fesolver.report.answer import answer_html
 from fesolver.report.figures import FIGURE_INDEX, FigureFile
+from fesolver.report.html_connections import connections_html, rotations_html
 from fesolver.report.html_geometry import geometry_html, mesh_words
 from fesolver.report.markup import image, items, page, paragraph, section, text
 from fesolver.report.quantities import format_number
@@ -23,6 +24,13 @@ _WARNING = (
     "a linear "
     "model and are estimates; read them as ratios."
 )
+
+_MOMENTS = (
+    ("flexion_nm", "bent forward", "bent backward"),
+    ("lateral_bending_nm", "bent to the left", "bent to the right"),
+    ("axial_rotation_nm", "turned to the left", "turned to the right"),
+)
+"""Keys of moments, and what they do in words: positive, negative."""
 
 
 def write_report(out: Path | str) -> Path:
@@ -82,11 +90,14 @@ def _sections(results: Results) -> str:
         changes = parts.changes_html(results, case)
         strength = parts.strength_html(results, case)
         bands = parts.bands_html(case)
+        soft = connections_html(results, case)
         balance, solves = parts.balance_html(case), parts.solves_html(case)
         shown += [
             ("sweep", "Sweep", _with(figures.get("sweep"), assumed)),
             ("changes", "Changes per level", _with(changes, of_case, assumed) + figures.get("change", "")),
             ("levels", "Values per level", _with(figures.get("state"), of_case, assumed)),
+            ("rotations", "Rotations", _with(rotations_html(results, case), of_case, assumed)),
+            ("connections", "Soft connections", _with(soft, of_case, assumed) + figures.get("connection", "")),
             ("strength", "Strength and risk", _with(strength, of_case, assumed)),
             ("geometry", "Geometry", _with(geometry_html(case), of_case)),
             ("sections", "Sections", _with(figures.get("section"), assumed)),
@@ -161,10 +172,18 @@ def _cement_ml(case: CaseResult) -> str:
 
 def _load_words(load: Mapping[str, Any]) -> str:
     """The load case in words."""
+    words = []
     if load.get("control") == "displacement":
-        how = f"shortened by {load.get('displacement_mm')} mm"
-    else:
-        how = f"compressed by {float(load.get('force_n') or 0.0):g} N"
+        words.append(f"shortened by {load.get('displacement_mm')} mm")
+    elif float(load.get("force_n") or 0.0):
+        words.append(f"compressed by {float(load['force_n']):g} N")
+    if float(load.get("follower_n") or 0.0):
+        words.append(f"under a follower load of {float(load['follower_n']):g} N")
+    for key, positive, negative in _MOMENTS:
+        moment = float(load.get(key) or 0.0)
+        if moment:
+            words.append(f"{positive if moment > 0.0 else negative} by {abs(moment):g} N m")
+    how = " and ".join(words) or "not loaded"
     tops = {
         "fixed": "a top pad that only moves along the axis",
         "tilt": "a top pad free to tilt",

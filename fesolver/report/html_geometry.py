@@ -1,4 +1,4 @@
-"""The geometry section of a report: what a parametric segment is made of, and its fluid nuclei."""
+"""The geometry section of a report: what a segment of parameters or surfaces is made of, and its fluid nuclei."""
 
 from __future__ import annotations
 
@@ -29,6 +29,26 @@ _DISC_COLUMNS = {
     "degeneration": "degeneration",
     "nucleus": "nucleus is",
 }
+_SURFACE_COLUMNS = {
+    "file": "file",
+    "triangles": "triangles",
+    "volume_ml": "volume (ml)",
+    "body_volume_ml": "body alone (ml)",
+    "superior_area_mm2": "superior endplate (mm²)",
+    "inferior_area_mm2": "inferior endplate (mm²)",
+    "wedge_deg": "wedge (°)",
+    "density_mean_g_cm3": "trabecular density (g/cm³)",
+}
+_GAP_COLUMNS = {
+    "height_mm": "height (mm)",
+    "wedge_deg": "wedge (°)",
+    "facet_gap_left_mm": "left facet gap (mm)",
+    "facet_gap_right_mm": "right facet gap (mm)",
+}
+_GAPS = (
+    "Gaps between neighbours, as the surfaces have them, negative where they overlap: discs are made to fill theirs."
+)
+_WORDS = ("degeneration", "nucleus", "file")
 
 
 def mesh_words(case: CaseResult) -> str:
@@ -37,10 +57,12 @@ def mesh_words(case: CaseResult) -> str:
 
 
 def geometry_html(case: CaseResult) -> str:
-    """Sizes, fractures, what is not as published, and fluid nuclei of a parametric segment; empty for others."""
+    """Sizes, fractures, what is not as published, fluid nuclei; surfaces as read; empty for a labelled CT."""
     geometry = case.record.get("geometry")
     if not isinstance(geometry, Mapping):
         return ""
+    if geometry.get("kind") == "surfaces":
+        return _surfaces_html(case, geometry) + _stress_errors_html(case)
     who = [f"{geometry.get('sex')} means"] if geometry.get("sex") else []
     if geometry.get("size") not in (None, 1.0):
         who.append(f"all lengths times {geometry['size']:g}")
@@ -62,16 +84,39 @@ def geometry_html(case: CaseResult) -> str:
     return "".join(parts) + _cavities_html(case) + _stress_errors_html(case)
 
 
+def _surfaces_html(case: CaseResult, geometry: Mapping[str, Any]) -> str:
+    """Surfaces as read: files, sizes, what was found in them, and the gaps between neighbours."""
+    bodies = geometry.get("bodies") or {}
+    found = [f"{level}: {line}" for level, body in bodies.items() for line in body.get("findings") or []]
+    lead = f"Mesh: {mesh_words(case)}. {_sentence(str(case.record.get('calibration') or ''))}".strip()
+    parts = [paragraph(lead), "<h3>Surfaces</h3>", _sizes("level", bodies, _present(_SURFACE_COLUMNS, bodies))]
+    parts.append(
+        items(found) if found else paragraph("Nothing was found in the surfaces or done to them.", kind="soft")
+    )
+    discs = geometry.get("discs") or {}
+    if discs:
+        parts.append(paragraph(_GAPS))
+        parts.append(_sizes("disc", discs, _present(_GAP_COLUMNS, discs)))
+    return "".join(parts)
+
+
+def _present(columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The columns that some row has."""
+    return {key: title for key, title in columns.items() if any(key in row for row in rows.values())}
+
+
 def _sizes(what: str, rows: Mapping[str, Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     """One row per body or disc."""
     cells = [[name, *(_cell(row.get(key)) for key in columns)] for name, row in rows.items()]
-    texts = (0, *(at for at, key in enumerate(columns, 1) if key in ("degeneration", "nucleus")))
+    texts = (0, *(at for at, key in enumerate(columns, 1) if key in _WORDS))
     return table([what, *columns.values()], cells, text_columns=texts)
 
 
 def _cell(value: Any) -> str:
     """A number or a word."""
-    return format_number(float(value), digits=4) if isinstance(value, int | float) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ")
+    return format_number(value, digits=4) if isinstance(value, float) or value is None else str(value)
 
 
 def _cavities_html(case: CaseResult) -> str:
@@ -113,10 +158,16 @@ def _stress_errors_html(case: CaseResult) -> str:
     lead = (
         "Error of the stress that the mesh leaves, in the energy norm, by region (%): estimated from the stress and a "
         "smoothed one within each region (Zienkiewicz and Zhu 1987). Means over many cells are far better than that; "
-        "values at one place are not. It falls with the cell size: raise segment.refinement to see."
+        f"values at one place are not. It falls with the cell size: {_finer(case)} to see."
     )
     header = ["", *(kind.replace("_", " ") for kind in kinds)]
     return "<h3>Error of the stress by region</h3>" + paragraph(lead) + table(header, rows, text_columns=(0,))
+
+
+def _finer(case: CaseResult) -> str:
+    """What makes the cells smaller."""
+    is_tetrahedral = case.record.get("mesh") == "tetrahedral"
+    return "lower segment.size_mm and size_inside_mm" if is_tetrahedral else "raise segment.refinement"
 
 
 def _percent(value: float | None) -> str:

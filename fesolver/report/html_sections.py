@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fesolver.report.markup import details, items, paragraph, table, text
-from fesolver.report.quantities import axis_label, format_number, main_outcomes
+from fesolver.report.quantities import axis_label, format_number
 from fesolver.report.results import CaseResult, Results
 
 __all__ = [
@@ -46,18 +46,19 @@ def changes_html(results: Results, case: CaseResult) -> str:
         "solver tolerance "
         "and, where it was asked for, with larger cells; a change within either is not resolved."
     )
-    main = changes[changes["quantity"].isin(main_outcomes(changes["quantity"]))]
-    everything = _change_table(changes)
+    first = results.main_outcomes(changes["quantity"])
+    main = changes[changes["quantity"].isin(first)]
+    everything = _change_table(changes, first)
     return (
         paragraph(lead)
-        + _change_table(main)
+        + _change_table(main, first)
         + details(f"All {len(changes)} quantities and levels of this case", everything)
     )
 
 
-def _change_table(changes: Any) -> str:
-    """Rows of `changes.csv`."""
-    order = {name: at for at, name in enumerate(main_outcomes(changes["quantity"]))}
+def _change_table(changes: Any, first: Sequence[str]) -> str:
+    """Rows of `changes.csv`, some quantities first."""
+    order = {name: at for at, name in enumerate(first)}
     rows = sorted(changes.to_dict("records"), key=lambda row: order.get(row["quantity"], len(order)))
     header = ["quantity", "level", "intact", "treated", "change", "change (%)", "solver floor", "spacing floor", ""]
     cells = [
@@ -211,7 +212,7 @@ def findings_html(results: Results, case: CaseResult) -> str:
     """What was found in the labels, what was placed, and what the run warned about."""
     parts = []
     for title, entries in (
-        ("Recipe" if case.record.get("geometry") else "Labels and image", case.record.get("findings")),
+        (_source_title(case), case.record.get("findings")),
         ("Notes", case.record.get("notes")),
         ("Warnings", results.run.get("warnings")),
     ):
@@ -222,6 +223,14 @@ def findings_html(results: Results, case: CaseResult) -> str:
         rows = [[key.replace("_", " "), _plain(value)] for key, value in cement.items()]
         parts.append("<h3>Cement</h3>" + table(["", "value"], rows, text_columns=(0, 1)))
     return "".join(parts)
+
+
+def _source_title(case: CaseResult) -> str:
+    """What the geometry came from."""
+    geometry = case.record.get("geometry")
+    if not isinstance(geometry, Mapping):
+        return "Labels and image"
+    return "Surfaces" if geometry.get("kind") == "surfaces" else "Recipe"
 
 
 def cases_html(results: Results) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.fem.elements import ELEMENTS
+from fesolver.report.quantities import main_outcomes
 from fesolver.study.schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ class CaseFields:
     ----------
     points : (n_points, 3) ndarray
         mm, segment frame.
-    cells : (n_cells, 8 or 20) ndarray of int64
-        Hexahedra, VTK order: the eight corners come first.
+    cells : (n_cells, k) ndarray of int64
+        Cells of one kind, VTK order: the corners come first.
     point_data, cell_data : mapping of str to ndarray
         Arrays by name (`displacement_intact`, `stress_treated`, ...).
     regions : mapping of str to (n_cells,) ndarray
@@ -117,9 +119,13 @@ class CaseResult:
             raise InputError(
                 f"the fields cannot be read: {error}", where=str(path), fix="run the case again"
             ) from error
-        blocks = [index for index, block in enumerate(mesh.cells) if block.type in ("hexahedron", "hexahedron20")]
-        if not blocks:
+        solids = {element.meshio_name for element in ELEMENTS.values()}
+        kinds = [block.type for block in mesh.cells]
+        # A mesh has cells of one kind; lines or facets beside them are for other programs.
+        kind = next((kind for kind in kinds if kind in solids), None)
+        if kind is None:
             return None
+        blocks = [index for index, other in enumerate(kinds) if other == kind]
         names = _read_json(self.folder / "fields.json") if (self.folder / "fields.json").is_file() else {}
         data = {name: np.concatenate([values[index] for index in blocks]) for name, values in mesh.cell_data.items()}
         return CaseFields(
@@ -209,6 +215,10 @@ class Results:
     def quantities(self) -> tuple[str, ...]:
         """Columns of the summary that hold outcomes."""
         return tuple(c for c in self.summary.columns if c not in {"case", "state", "level", *self.swept_keys})
+
+    def main_outcomes(self, quantities: Iterable[str]) -> tuple[str, ...]:
+        """The main ones among some quantities, as the load of the nominal case makes them."""
+        return main_outcomes(quantities, self.nominal.record.get("load") if self.nominal else None)
 
     def levels(self, case: CaseResult) -> tuple[str, ...]:
         """Vertebral levels of a case, cranial first."""

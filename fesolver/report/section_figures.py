@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.report.results import CaseFields
-from fesolver.report.sections import Section, cut_cells, outline
+from fesolver.report.sections import Section, cell_kind, cut_cells, outline
 from fesolver.report.style import COLOURS, DIVERGING, MIN_CHANGE_PERCENT, SEQUENTIAL, new_figure, robust_limit
 
 if TYPE_CHECKING:
@@ -84,7 +84,10 @@ def case_planes(
         Fraction of each cell that the part fills; all zero takes the whole mesh.
     """
     weights = weights if weights.any() else np.ones(len(cells))
-    centre = np.average(points[cells].mean(axis=1), axis=0, weights=weights)
+    # Cells grow towards the core of a graded mesh: each counts by its size, here that of the box around it.
+    corners = points[cells[:, : cell_kind(cells).n_corners]]
+    weights = weights * np.prod(np.ptp(corners, axis=1), axis=1)
+    centre = np.average(corners.mean(axis=1), axis=0, weights=weights)
     x, y, z = np.eye(3)
     sagittal = cut_cells(points, cells, origin=centre * x, normal=x, axes=np.stack([y, z]))
     coronal = cut_cells(points, cells, origin=centre * y, normal=y, axes=np.stack([x, z]))
@@ -258,7 +261,9 @@ def _draw(fields: CaseFields, planes: Sequence[CutPlane], quantity: SectionQuant
                     axes.set_ylim(z_limits)
                     place = plane.place.replace("-", "−")
                     axes.set_title(f"{state}\n{plane.name}\n{place}", fontsize=8)
-                    left += width * sheet.inch_per_mm + sheet.GAP
+                    # In rows of one plane each, panels stand under each other whatever their widths.
+                    taken = width if is_tall else float(widths.max())
+                    left += taken * sheet.inch_per_mm + sheet.GAP
         label = quantity.label if what == "state" else f"Change of {quantity.label[0].lower()}{quantity.label[1:]}"
         length = left - sheet.GAP - start
         bar = sheet.box(start + 0.08 * length, 0.72, 0.84 * length, 0.11)

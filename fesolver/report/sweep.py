@@ -8,7 +8,7 @@ import numpy as np
 
 from fesolver.anatomy.levels import adjacent_levels
 from fesolver.report.bars import worst_floor
-from fesolver.report.quantities import RISK, axis_label, main_outcomes, words_of
+from fesolver.report.quantities import RISK, axis_label, words_of
 from fesolver.report.results import Results
 from fesolver.report.style import COLOURS, change_limit, new_figure
 
@@ -40,7 +40,7 @@ def main_change_table(results: Results) -> pd.DataFrame:
     changes = results.changes
     levels = neighbours_of(results)
     at_neighbours = changes[changes["level"].isin(levels)]
-    present = main_outcomes(at_neighbours["quantity"])
+    present = results.main_outcomes(at_neighbours["quantity"])
     quantity = RISK if RISK in present else next(iter(present), None)
     table = at_neighbours[at_neighbours["quantity"] == quantity].copy()
     intact = table["intact"].astype(float).abs()
@@ -110,7 +110,7 @@ def state_sweep_figure(results: Results) -> tuple[str, Figure, pd.DataFrame] | N
     """
     summary = results.summary[results.summary["state"] == "intact"]
     keys = [key for key in results.swept_keys if key in summary and len(set(summary[key])) > 1]
-    quantity = next(iter(main_outcomes(results.quantities)), None)
+    quantity = next(iter(results.main_outcomes(results.quantities)), None)
     if not keys or quantity is None or results.case_changes(results.done[0]).size:
         return None
     table = summary[["case", *keys, "level", quantity]].dropna()

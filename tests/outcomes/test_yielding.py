@@ -9,6 +9,7 @@ import pytest
 
 from fesolver.bone.tissue import Region
 from fesolver.errors import InputError
+from fesolver.loading.load_case import LoadCase
 from fesolver.outcomes.state import OutcomeSettings
 from fesolver.outcomes.yielding import strain_utilisation, yielding_values
 
@@ -102,6 +103,20 @@ def test_shear_enters_through_the_principal_strains(loaded):
 def test_a_body_without_load_has_no_strength(loaded):
     with pytest.raises(InputError, match="carries no load"):
         yielding_values(strained(loaded, 0.0), {}, SETTINGS)
+
+
+def test_a_moment_alone_gives_a_factor_of_risk_and_no_strength_in_newtons(loaded):
+    bent = replace(strained(loaded, -0.00077), load_case=LoadCase(force_n=0.0, flexion_nm=7.5, top="free"))
+    numbers = table(yielding_values(bent, {}, SETTINGS))
+
+    assert numbers["L1", "factor_of_risk_yielded_volume"] == pytest.approx(0.1)
+    assert ("L1", "strength_yielded_volume_n") not in numbers
+
+
+def test_a_follower_load_is_part_of_the_axial_load(loaded):
+    assert replace(loaded, load_case=LoadCase(force_n=0.0, follower_n=700.0)).axial_load == 700.0
+    assert replace(loaded, load_case=LoadCase(follower_n=700.0)).axial_load == pytest.approx(700.0 + 81.0)
+    assert replace(loaded, load_case=LoadCase(control="displacement", force_n=0.0)).axial_load == pytest.approx(81.0)
 
 
 @pytest.mark.parametrize(

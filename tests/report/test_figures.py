@@ -1,6 +1,7 @@
 """Figures: what is drawn, on which axes, and what lies beside it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from fesolver.report.check_picture import write_check_picture
 from fesolver.report.check_text import check_lines
 from fesolver.report.figures import write_figures
 from fesolver.report.results import read_results
+from fesolver.report.section_figures import section_figures
 from fesolver.report.style import change_limit, robust_limit
 from fesolver.report.sweep import sweep_figure
 
@@ -111,3 +113,16 @@ def test_check_lines_give_tilt_and_wedge_of_the_made_up_segment(checked):
     assert "T12:      wedge +5.0°" in text
     assert "2 704 of 3 x 3 x 3 mm" in text
     assert "nothing has been solved" in text
+
+
+def test_panels_of_sections_of_different_widths_stand_apart(make_results):
+    # Posterior elements make the sagittal section twice as wide as the coronal one.
+    fields = read_results(make_results()).done[0].read_fields()
+    wide = replace(fields, points=fields.points * [0.7, 3.0, 1.0])
+
+    for _, _, figure, _ in section_figures(wide, "L1"):
+        boxes = [axes.get_position() for axes in figure.axes]
+        for at, one in enumerate(boxes):
+            for other in boxes[at + 1 :]:
+                assert one.x1 < other.x0 or other.x1 < one.x0 or one.y1 < other.y0 or other.y1 < one.y0
+        assert max(box.x1 for box in boxes) <= 1.0

@@ -1,10 +1,13 @@
-"""Sections of hexahedra: areas and outlines that geometry gives exactly."""
+"""Sections of cells: areas and outlines that geometry gives exactly."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from tet_split import split_mesh
 
+from fesolver.anatomy.frames import Frame
 from fesolver.errors import InputError
+from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.report.sections import cut_cells, outline
 
 X, Y, Z = np.eye(3)
@@ -95,3 +98,44 @@ def test_outline_between_two_halves_counts_their_border_once_each():
 def test_a_plane_beside_the_mesh_is_refused_with_its_place():
     with pytest.raises(InputError, match=r"misses the mesh(.|\n)*9\.0"):
         cut_cells(CUBE, np.arange(8)[None], origin=9.0 * X, normal=X, axes=np.stack([Y, Z]))
+
+
+TET = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
+
+
+def test_a_tetrahedron_is_cut_in_a_triangle_beside_a_corner_and_in_a_quadrilateral_between_two_edges():
+    flat = cut_cells(TET, np.arange(4)[None], origin=0.5 * Z, normal=Z, axes=np.stack([X, Y]))
+    normal = (X + Y) / np.sqrt(2)
+    axes = np.stack([(Y - X) / np.sqrt(2), Z])
+    upright = cut_cells(TET, np.arange(4)[None], origin=0.5 * X, normal=normal, axes=axes)
+
+    assert_allclose(flat.areas, 0.5 * 0.5**2, rtol=1e-12)
+    assert_allclose(flat.centroids, [[1 / 6, 1 / 6]], rtol=1e-12)
+    # x + y = 0.5 from edge to edge, half a unit high.
+    assert_allclose(upright.areas, np.sqrt(0.5) * 0.5, rtol=1e-12)
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+def test_tetrahedra_have_the_section_and_the_outlines_of_the_bricks_they_fill(quadratic):
+    points, cells = bricks(4, 1.0)
+    frame = Frame(np.zeros(3), np.eye(3))
+    mesh = split_mesh(SpineMesh(points, cells, {}, {}, {}, (), frame), quadratic=quadratic)
+    tilt = np.radians(17.0)
+    normal = np.array([0, -np.sin(tilt), np.cos(tilt)])
+    axes = np.stack([X, np.array([0, np.cos(tilt), np.sin(tilt)])])
+    both = [cut_cells(m[0], m[1], origin=np.full(3, 2.1), normal=normal, axes=axes) for m in (
+        (points, cells), (mesh.points, mesh.cells))]  # fmt: skip
+
+    lengths = []
+    for section, of in zip(both, (cells, mesh.cells), strict=True):
+        inside = section.cells < len(of) // 2
+        edges = outline(section, inside)
+        lengths.append(np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1).sum())
+        assert_allclose(section.areas.sum(), 16.0 / np.cos(tilt), rtol=1e-9)
+        assert (section.areas > 0.0).all()
+    assert_allclose(lengths[1], lengths[0], rtol=1e-9)
+
+
+def test_cells_of_no_known_kind_are_refused():
+    with pytest.raises(InputError, match="cells of 5 nodes are unknown"):
+        cut_cells(CUBE, np.arange(5)[None], origin=np.full(3, 0.5), normal=X, axes=np.stack([Y, Z]))

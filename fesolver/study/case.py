@@ -19,7 +19,7 @@ from fesolver.outcomes.registry import evaluate, select_outcomes
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.study.config import StudyConfig
 from fesolver.study.connections import connection_record, rotation_lines
-from fesolver.study.geometry_record import cavity_record, geometry_record, mesh_text, surface_record
+from fesolver.study.geometry_record import cavity_record, geometry_record, mesh_text, mesh_warnings, surface_record
 from fesolver.study.inputs import ParametricData, StudyData
 from fesolver.study.materials import axial_fibre_note, study_materials
 from fesolver.study.memory import check_memory
@@ -84,7 +84,7 @@ def run_case(config: StudyConfig, data: StudyData, *, stages: Stages, threads: i
         Whatever stands in the way of a result.
     """
     built = build_models(config, data, stages)
-    check_memory(built.intact.mesh)
+    check_memory(built.intact.mesh, has_connections=config.connections.is_used)
     intact, treated = built.intact, built.treated
     pair = solve_pair(config, intact, treated, stages=stages, threads=threads)
     settings = OutcomeSettings(**config.outcomes.model_dump())
@@ -244,6 +244,7 @@ def _notes(
     notes += list(models[0].mix.notes)
     notes.append(f"fraction of bone volume at the modulus floor: {models[0].mix.fraction_floored:.4f}")
     notes += list(models[0].extras.notes)
+    notes += mesh_warnings(config)
     fibre = axial_fibre_note(study_materials(config)["annulus"])
     if fibre and len(config.segment.levels) > 1:
         is_own = config.connections.fibres == "elements"

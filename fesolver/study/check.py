@@ -18,7 +18,7 @@ from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.solvers.prepare import thread_count
 from fesolver.study.cases import expand_cases
 from fesolver.study.config import StudyConfig
-from fesolver.study.geometry_record import geometry_record, mesh_text, surface_record
+from fesolver.study.geometry_record import geometry_record, mesh_text, mesh_warnings, surface_record
 from fesolver.study.inputs import ParametricData, SegmentData, StudyData, read_data
 from fesolver.study.memory import expected_memory_mb
 from fesolver.study.model import (
@@ -106,13 +106,14 @@ def check_study(config: StudyConfig, *, threads: int | None = None) -> StudyChec
     n_dof, n_cells = int(model.mesh.points.size), len(model.mesh.cells)
     rate = read_rate(thread_count(threads))
     seconds = None if rate is None else rate * planned_unknowns(first, n_dof) * len(cases)
+    found = (*_findings(data, intact, model), *mesh_warnings(first))
     return StudyCheck(
         n_cases=len(cases),
         n_cells=n_cells,
         n_dof=n_dof,
-        memory_mb=expected_memory_mb(model.mesh),
+        memory_mb=expected_memory_mb(model.mesh, has_connections=first.connections.is_used),
         seconds_estimate=seconds,
-        findings=_findings(data, intact, model),
+        findings=found,
         image=built.image,
         mesh=model.mesh,
         tissue=model.tissue,

@@ -178,10 +178,11 @@ def _expand(node: Any, source: str, base: Path, keys: tuple[str, ...]) -> Any:
     return str((base / text).absolute()) if is_path else text
 
 
+_PARTS = ("posterior_elements", "cortical_thickness_mm", "endplate_thickness_mm", "nucleus_area_fraction")
 _OWN_KEYS: dict[str, tuple[str, ...]] = {
-    "voxel": ("spacing_mm", "posterior_elements", "shell"),
-    "structured": ("refinement", "element", "layer_cells", "posterior_elements"),
-    "tetrahedral": ("size_mm", "size_inside_mm", "posterior_elements", "element"),
+    "voxel": (*_PARTS, "spacing_mm", "shell"),
+    "structured": (*_PARTS, "refinement", "element", "layer_cells"),
+    "tetrahedral": (*_PARTS, "size_mm", "size_inside_mm", "element"),
     "foreign": (),
 }
 """Keys of `[segment]` that mean something on one kind of mesh and not on every other."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from fesolver.anatomy.column import Column
 from fesolver.anatomy.facet_joints import FacetJoint, facet_joints
 from fesolver.anatomy.frames import Frame
-from fesolver.anatomy.levels import disc_name
 from fesolver.bone.cartilage import DEFAULT_CARTILAGE
 from fesolver.bone.fibre_layers import without_fibres
 from fesolver.bone.ligaments import ligaments
@@ -29,9 +27,14 @@ from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.rotation import rotation_values, rotation_warnings
 from fesolver.outcomes.state import OutcomeSettings, SolvedState
 from fesolver.study.config import StudyConfig
+from fesolver.study.input_files import placed
 from fesolver.study.schema import ConnectionsConfig
 
 __all__ = ["Joints", "connection_record", "elastic_materials", "rotation_lines", "study_connections"]
+
+
+LARGEST_GAP_MM = 6.0
+"""Widest joint space taken, as for published dimensions: bone to bone on CT is 2 to 4 mm."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,17 @@ class Joints:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of_column(cls, column: Column, frame: Frame, source: str) -> Joints:
-        """Published places on a column, `frame` the mesh's frame in the column's parent."""
-        facets = facet_joints(column, frame=frame)
+    def of_column(cls, column: Column, frame: Frame, source: str, table: ConnectionsConfig) -> Joints:
+        """Published places on a column, facets as the table has them; `frame` is the mesh's in the column's parent."""
+        with placed("connections.facet_dimensions"):
+            facets = facet_joints(column, frame=frame, overrides=table.facet_dimensions)
         return cls(column_sites(column, frame, facets), facets, source)
 
     @classmethod
-    def of_mesh(cls, mesh: SpineMesh) -> Joints:
+    def of_mesh(cls, mesh: SpineMesh, table: ConnectionsConfig) -> Joints:
         """Published places on bodies of the size that the mesh has."""
         own = Frame(np.zeros(3), np.eye(3))
-        return cls.of_column(measured_column(mesh), own, "published places on bodies of the mesh's size")
+        return cls.of_column(measured_column(mesh), own, "published places on bodies of the mesh's size", table)
 
 
 def elastic_materials(config: StudyConfig, materials: Mapping[str, Material]) -> dict[str, Material]:
@@ -107,45 +111,51 @@ def study_connections(
         raise InputError("a single level has nothing to connect", where="[connections]", fix="leave the table out")
     out: list[Connections] = []
     if table.ligaments or table.facets:
-        joints = joints or Joints.of_mesh(mesh)
+        joints = joints or Joints.of_mesh(mesh, table)
     if table.ligaments:
         assert joints is not None
-        out += connect_ligaments(
-            mesh,
-            joints.sites,
-            table=ligaments(table.ligament_laws),
-            names=table.ligaments if isinstance(table.ligaments, tuple) else None,
-            prestrain=table.prestrain,
-        )
+        with placed("[connections]"):
+            out += connect_ligaments(
+                mesh,
+                joints.sites,
+                table=ligaments(table.ligament_laws),
+                names=table.ligaments if isinstance(table.ligaments, tuple) else None,
+                prestrain=table.prestrain,
+            )
     if table.facets:
         assert joints is not None
         cartilage = DEFAULT_CARTILAGE
         if table.facet_cartilage_young_mpa is not None:
             cartilage = replace(cartilage, young=table.facet_cartilage_young_mpa)
-        gapped = _with_gaps(joints.facets, table, mesh.levels)
+        gapped = _with_gaps(joints.facets, table)
         out += connect_facets(mesh, gapped, cartilage=cartilage, points_per_side=table.facet_points)
     if table.fibres == "elements":
         out += annulus_fibres(mesh, tissue, materials)
     return tuple(out), () if joints is None else (f"ligaments and facets: {joints.source}", *joints.notes)
 
 
-def _with_gaps(joints: Sequence[FacetJoint], table: ConnectionsConfig, levels: Sequence[str]) -> tuple[FacetJoint, ...]:
+def _with_gaps(joints: Sequence[FacetJoint], table: ConnectionsConfig) -> tuple[FacetJoint, ...]:
     """Joints with the study's gaps."""
     gaps = table.facet_gap_mm
     if gaps is None:
         return tuple(joints)
     if isinstance(gaps, Mapping):
-        discs = [disc_name(*pair) for pair in pairwise(levels)]
+        known = [key for joint in joints for key in (joint.name.split("/")[0], joint.name)]
         for name in gaps:
-            if name.split("/")[0] not in discs:
+            if name not in known:
                 raise InputError(
-                    f"connections.facet_gap_mm names {name!r}; the discs are {', '.join(discs)}",
-                    fix='name a disc, "L1-L2", or one side of it, "L1-L2/left"',
-                )
+                    f"facet_gap_mm names {name!r}", where="connections.facet_gap_mm",
+                    fix=f"use {', '.join(dict.fromkeys(known)) or 'none: the segment has no facet joints'}",
+                )  # fmt: skip
     out = []
     for joint in joints:
         disc = joint.name.split("/")[0]
         gap = gaps.get(joint.name, gaps.get(disc, joint.gap_mm)) if isinstance(gaps, Mapping) else gaps
+        if gap > LARGEST_GAP_MM:
+            raise InputError(
+                f"a facet gap of {gap:g} mm is no joint", where=f"connections.facet_gap_mm, {joint.name}",
+                fix=f"give 0 to {LARGEST_GAP_MM:g} mm, or leave the facets out",
+            )  # fmt: skip
         out.append(replace(joint, gap_mm=gap))
     return tuple(out)
 

@@ -25,6 +25,7 @@ __all__ = [
     "geometry_record",
     "mean_density",
     "mesh_text",
+    "mesh_warnings",
     "override_lines",
     "surface_record",
 ]
@@ -46,6 +47,16 @@ def mesh_text(config: StudyConfig) -> str:
     if config.mesh_kind == "foreign":
         return "a mesh made elsewhere"
     return f"structured, refinement {segment.refinement:g}, {config.element}"
+
+
+def mesh_warnings(config: StudyConfig) -> list[str]:
+    """What the study's cells are not fit for."""
+    if config.element != "tet4" or len(config.segment.levels) < 2:
+        return []
+    return [
+        "warning: tet4 cells lock in discs, whose tissue hardly changes its volume: a disc is some 40 % too stiff; use "
+        "segment.element = 'tet10' for anything but a first look"
+    ]
 
 
 def override_lines(recipe: SpineRecipe) -> list[str]:

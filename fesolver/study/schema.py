@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -127,9 +128,9 @@ class CalibrationConfig(Table):
 class SegmentConfig(Table):
     """Which levels, on which cells.
 
-    Spacing and shell are of voxel meshes; refinement and layer cells of structured ones; sizes of tetrahedra. Element
-    is hex8 or hex20 on structured meshes, tet10 or tet4 on tetrahedra. Thicknesses and nucleus are of all: 0.35 mm and
-    40 % by default, or the recipe's own.
+    Spacing and shell are of voxel meshes; refinement and layer cells of structured ones; sizes of tetrahedra, half as
+    large again inside by default. Element is hex8 or hex20 on structured meshes, tet10 or tet4 on tetrahedra.
+    Thicknesses and nucleus are of all: 0.35 mm and 40 % by default, or the recipe's own.
     """
 
     levels: tuple[str, ...] = Field(min_length=1)
@@ -150,6 +151,23 @@ class SegmentConfig(Table):
     @classmethod
     def _known_and_contiguous(cls, levels: tuple[str, ...]) -> tuple[str, ...]:
         return ordered_levels(levels)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _larger_inside(cls, table: Any) -> Any:
+        size = table.get("size_mm") if isinstance(table, dict) else None
+        if isinstance(size, int | float) and "size_inside_mm" not in table and math.isfinite(size):
+            return {**table, "size_inside_mm": min(max(1.5 * size, 0.3), 10.0)}  # size_mm has its own, narrower, limits
+        return table
+
+    @model_validator(mode="after")
+    def _not_smaller_inside(self) -> SegmentConfig:
+        if self.size_inside_mm < self.size_mm:
+            raise InputError(
+                f"size_inside_mm = {self.size_inside_mm:g} is smaller than size_mm = {self.size_mm:g}",
+                fix="give as much or more inside, or leave size_inside_mm out: it is then 1.5 times size_mm",
+            )
+        return self
 
 
 class BoneConfig(Table):
@@ -237,9 +255,50 @@ class ConnectionsConfig(Table):
     prestrain: Finite | dict[str, Finite] = 0.0
     facets: Flag = False
     facet_gap_mm: Finite | dict[str, Finite] | None = None
+    facet_dimensions: dict[str, dict[str, Finite]] = Field(default_factory=dict)
     facet_cartilage_young_mpa: Positive | None = None
     facet_points: Annotated[int, Field(ge=1, le=12)] = 4
     fibres: Literal["homogenised", "elements"] = "homogenised"
+
+    @field_validator("ligaments", mode="before")
+    @classmethod
+    def _flag_or_names(cls, value: Any) -> Any:
+        is_list = isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(name, str) for name in value)
+        if isinstance(value, bool) or is_list:
+            return value
+        raise InputError(
+            "ligaments are all of them, none, or a list of names",
+            fix='give true, false, or a list such as ["supraspinous", "interspinous"]',
+        )
+
+    @field_validator("prestrain", "facet_gap_mm", mode="before")
+    @classmethod
+    def _number_or_table(cls, value: Any) -> Any:
+        numbers = list(value.values()) if isinstance(value, dict) else [value]
+        is_number = [isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers]
+        if value is None or (numbers and all(is_number)):
+            return value
+        raise InputError("a number, or a table of numbers by name, is needed", fix="give a number without its unit")
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> ConnectionsConfig:
+        idle = {
+            "prestrain": not self.ligaments,
+            "ligament_laws": not self.ligaments,
+            "facet_gap_mm": not self.facets,
+            "facet_cartilage_young_mpa": not self.facets,
+            "facet_points": not self.facets,
+            "facet_dimensions": not (self.facets or self.ligaments),
+        }
+        for key, is_idle in idle.items():
+            given = getattr(self, key)
+            if is_idle and given and given != type(self).model_fields[key].default:
+                of = "ligaments" if key in ("prestrain", "ligament_laws") else "facets"
+                raise InputError(
+                    f"{key} means nothing without {of}", where=f"connections.{key}",
+                    fix=f"set connections.{of} = true, or leave it out",
+                )  # fmt: skip
+        return self
 
     @property
     def is_used(self) -> bool:
@@ -338,6 +397,18 @@ class StudyConfig(Table):
                 f"a {self.mesh_kind} mesh has no {self.segment.element}", where="segment.element",
                 fix=f"use {' or '.join(elements)}" if elements else "leave it out: the mesh has its elements",
             )  # fmt: skip
+        if self.mesh_kind == "tetrahedral" and isinstance(self.input, CtInput):
+            for key in ("cement_label", "implant_label"):
+                if getattr(self.input, key) is not None:
+                    raise InputError(
+                        "cement and metal from label volumes are not mapped onto tetrahedra", where=f"input.{key}",
+                        fix="use segment.cells = 'voxels', or leave the label out",
+                    )  # fmt: skip
+        if self.mesh_kind == "foreign" and self.solver.floor == "spacing":
+            raise InputError(
+                "a mesh made elsewhere has one size: there is no coarser pair to solve", where="solver.floor",
+                fix="use floor = 'solver'; mesh it coarser and run a study of its own to see what the mesh does",
+            )  # fmt: skip
         if isinstance(self.input, SurfacesInput) and set(self.input.files) != set(self.segment.levels):
             raise InputError(
                 f"input.files has {', '.join(self.input.files)}, segment.levels {', '.join(self.segment.levels)}",
@@ -362,6 +433,11 @@ class StudyConfig(Table):
             raise InputError(
                 "fibre layers need a mesh whose cells follow them", where="disc.fibre_layers",
                 fix="use input.kind = 'parametric', or leave it out",
+            )  # fmt: skip
+        if self.connections.facet_dimensions and isinstance(self.input, SurfacesInput):
+            raise InputError(
+                "surfaces have facets of their own, where their triangles face each other",
+                where="connections.facet_dimensions", fix="leave it out; connections.facet_gap_mm sets their gaps",
             )  # fmt: skip
         if self.connections.fibres == "elements" and not self.disc.fibres:
             raise InputError(

@@ -127,11 +127,17 @@ class _BodyDensity(Table):
 
     @model_validator(mode="after")
     def _one_density(self) -> _BodyDensity:
-        given = [key for key in ("t_score", "density_g_cm3", "ct") if getattr(self, key) is not None]
-        if len(given) != 1 and not getattr(self, "density_key", None):
+        keys = [key for key in ("t_score", "density_g_cm3", "ct", "density_key") if key in type(self).model_fields]
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) != 1:
             raise InputError(
                 f"the segment needs one density, got {' and '.join(given) or 'none'}",
-                fix="give one of t_score, density_g_cm3 and ct",
+                fix=f"give one of {', '.join(keys[:-1])} and {keys[-1]}",
+            )
+        if self.ct is not None and (self.density_kind, self.density_pattern) != ("rho_qct", "published"):
+            raise InputError(
+                "a CT has its own pattern, and [calibration] says the kind of its density",
+                fix="leave density_kind and density_pattern out; set calibration.density_kind",
             )
         if self.t_score is not None and self.density_kind != "rho_qct":
             raise InputError("a t_score gives a density of kind rho_qct", fix="leave density_kind out")
@@ -142,7 +148,7 @@ class SurfacesInput(_BodyDensity):
     """Closed triangle surfaces of vertebrae, one file a level, meshed with tetrahedra."""
 
     kind: Literal["surfaces"]
-    files: dict[str, Path] = Field(min_length=1)
+    files: dict[str, Path]
     axes: str
     unit: Literal["mm", "cm", "m"]
     repair: Flag = True
@@ -150,7 +156,16 @@ class SurfacesInput(_BodyDensity):
     @field_validator("files")
     @classmethod
     def _known_levels(cls, files: dict[str, Path]) -> dict[str, Path]:
+        if not files:
+            raise InputError("there is no surface", fix='name one file for each level, like {L1 = "L1.stl"}')
         ordered_levels(tuple(files))
+        owner: dict[Path, str] = {}
+        for level, path in files.items():
+            if owner.setdefault(path, level) != level:
+                raise InputError(
+                    f"{owner[path]} and {level} are the same file, {path.name}",
+                    fix="give one file for each level, one vertebra in each",
+                )
         return files
 
 
@@ -165,6 +180,15 @@ class MeshInput(_BodyDensity):
     regions: dict[str, int | str | tuple[int | str, ...]] = Field(default_factory=dict)
     density_key: str | None = None
     density_unit: Literal["g/cm3", "mg/cm3"] = "g/cm3"
+
+    @model_validator(mode="after")
+    def _regions_of_the_key(self) -> MeshInput:
+        if self.region_key is not None and not self.regions:
+            raise InputError(
+                f"region_key = {self.region_key!r} names an array, and nothing says what its numbers mean",
+                fix='give regions, like {"L1/trabecular" = 1, "L1-L2/annulus" = [5, 6]}, or leave region_key out',
+            )
+        return self
 
 
 Input = Annotated[CtInput | SyntheticInput | ParametricInput | SurfacesInput | MeshInput, Field(discriminator="kind")]

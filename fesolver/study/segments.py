@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fesolver.anatomy.frames import Frame
 from fesolver.anatomy.levels import disc_name
@@ -18,6 +19,7 @@ from fesolver.imaging.resample import build_segment_image
 from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.annulus_axes import annulus_axes
 from fesolver.meshing.measured_column import measured_column
+from fesolver.meshing.regions import cell_volumes
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.meshing.structured import mesh_column
 from fesolver.meshing.structured_posterior import add_posterior, extend_tissue
@@ -29,7 +31,7 @@ from fesolver.meshing.voxel import mesh_segment, tissue_from_image
 from fesolver.study.config import StudyConfig
 from fesolver.study.connections import Joints
 from fesolver.study.inputs import ParametricData, SegmentData, StudyData
-from fesolver.study.schema import SegmentConfig
+from fesolver.study.schema import MeshInput, SegmentConfig
 from fesolver.study.stages import Stages
 from fesolver.study.surface_inputs import MeshData, SurfaceData
 from fesolver.study.surface_segment import (
@@ -43,6 +45,10 @@ from fesolver.study.surface_segment import (
 from fesolver.surfaces.parts_segment import check_neighbours
 
 __all__ = ["MeshedSegment", "mesh_segment_of"]
+
+_BODY_DENSITY = 0.01, 2.2
+"""Mean density of a vertebra, g/cm3, that is taken for one: far below osteoporosis up to solid cortex. It finds a unit
+that is wrong by 1000, and nothing finer; a choice."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,8 @@ def _published_joints(config: StudyConfig, recipe: SpineRecipe, mesh: SpineMesh)
     """Sites and joints on a parametric column, where the study asks for some."""
     if not config.connections.is_used:
         return None
-    return Joints.of_column(recipe.column(), mesh.frame, "published places on the parametric column")
+    source = "published places on the parametric column"
+    return Joints.of_column(recipe.column(), mesh.frame, source, config.connections)
 
 
 def _tetrahedral(config: StudyConfig, data: StudyData, stages: Stages, coarsening: float) -> MeshedSegment:
@@ -181,10 +188,7 @@ def _foreign(config: StudyConfig, data: MeshData) -> MeshedSegment:
     discs = [disc_name(*pair) for pair in pairwise(mesh.levels)]
     axes = {f"{d}/annulus": annulus_axes(mesh, d) for d in discs if f"{d}/annulus" in mesh.regions}
     if data.found.density is not None:
-        unit = 1e-3 if getattr(config.input, "density_unit", "g/cm3") == "mg/cm3" else 1.0
-        is_bone = np.zeros(len(mesh.cells), dtype=bool)
-        is_bone[np.concatenate([mesh.level_cells(level) for level in mesh.levels])] = True
-        density = np.where(is_bone, unit * data.found.density, 0.0)
+        density = _cell_density(config, mesh, data.found.density)
         tissue = Tissue(density, data.density.kind, mesh.regions, axes)
         return MeshedSegment(mesh, changed_density(config, tissue))
     parent = mesh.frame
@@ -193,3 +197,23 @@ def _foreign(config: StudyConfig, data: MeshData) -> MeshedSegment:
         for v in measured_column(mesh).vertebrae
     }
     return MeshedSegment(mesh, density_tissue(config, TetMesh(mesh, bodies, axes, {}), data.density))
+
+
+def _cell_density(config: StudyConfig, mesh: SpineMesh, given: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Density (n_cells,) in g/cm3 of a mesh made elsewhere: where there is bone, of bone."""
+    assert isinstance(config.input, MeshInput)
+    density = np.zeros(len(mesh.cells))
+    unit = 1e-3 if config.input.density_unit == "mg/cm3" else 1.0
+    volume = cell_volumes(mesh)
+    low, high = _BODY_DENSITY
+    for level in mesh.levels:
+        own = mesh.level_cells(level)
+        density[own] = unit * given[own]
+        mean = float(np.average(density[own], weights=volume[own]))
+        if not low <= mean <= high:
+            raise InputError(
+                f"the mean density of {level} is {mean:.3g} g/cm3 if {config.input.density_key!r} is in "
+                f"{config.input.density_unit}; a vertebra has {low:g} to {high:g} g/cm3",
+                where="input.density_key", fix="check density_unit, and which array holds the density",
+            )  # fmt: skip
+    return density

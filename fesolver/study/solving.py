@@ -133,6 +133,8 @@ class _Solver:
             looser, u0, iterations = state(first), first.u, first.iterations
             records.append(first.active_set)
         rtol = self.config.rtol
+        if looser is not None and first.residual_norms[-1] <= rtol:
+            rtol = max(first.residual_norms[-1] / LOOSER, 1e-13)  # equal solutions would show a floor of zero
         for _ in range(3):
             with self.stages("solve", f"{name}: solve"):
                 solution = system.solve(pads.loads, u0=u0, rtol=rtol, progress=progress)

@@ -18,6 +18,7 @@ import numpy as np
 from fesolver.errors import InputError
 from fesolver.fem.voigt import principal_values, stress_tensor, von_mises
 from fesolver.meshing.io import write_fields
+from fesolver.outcomes.state import SolvedState
 from fesolver.study.case import CaseResult
 from fesolver.study.schema import SCHEMA
 
@@ -126,7 +127,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_case(folder: Path, case: str, keys: dict[str, float], result: CaseResult, *, with_fields: bool) -> None:
-    """Write `case.json` and, where asked, `fields.vtu` of one case."""
+    """Write `case.json` and, where asked, `fields.vtu` and `connections.csv` of one case."""
     folder.mkdir(parents=True)
     bands = [
         {
@@ -138,17 +139,42 @@ def write_case(folder: Path, case: str, keys: dict[str, float], result: CaseResu
     record = {"schema": SCHEMA, "case": case, "keys": keys, **result.record, "bands": bands}
     if with_fields:
         _write_fields(folder / "fields.vtu", result)
+        _write_connections(folder / "connections.csv", result)
     write_json(folder / "case.json", record)
+
+
+def _write_connections(path: Path, result: CaseResult) -> None:
+    """Every ligament strand, contact and fibre of every state: place, elongation, force, piece of its law."""
+    import pandas as pd
+
+    parts = []
+    for state in _states(result).values():
+        for c in state.problem.connections:
+            found = state.solution.connections[c.name]
+            size = np.abs(c.weights).sum(axis=1)
+            total = np.add.reduceat(size, c.starts[:-1])
+            at = np.add.reduceat(size[:, None] * state.mesh.points[c.points], c.starts[:-1], axis=0) / total[:, None]
+            table = {"state": state.name, "group": c.name, "element": np.arange(c.count)}
+            places = dict(zip(("x_mm", "y_mm", "z_mm"), at.T, strict=True))
+            answer = {"elongation_mm": found.elongation, "force_n": found.force, "piece": found.piece}
+            parts.append(pd.DataFrame(table | places | answer))
+    if parts:
+        pd.concat(parts).to_csv(path, index=False, float_format="%.9g")
+
+
+def _states(result: CaseResult) -> dict[str, SolvedState]:
+    """States of the segment by name."""
+    states = {"intact": result.pair.intact.segment}
+    if len(result.models) > 1:
+        states["treated"] = result.pair.treated.segment
+    return states
 
 
 def _write_fields(path: Path, result: CaseResult) -> None:
     """Fields of every state on the mesh of the last one, whose regions hold the cement."""
-    states = [("intact", result.pair.intact.segment)]
-    if len(result.models) > 1:
-        states.append(("treated", result.pair.treated.segment))
     points: dict[str, Any] = {}
     cells: dict[str, Any] = {"density": result.models[0].tissue.density}
-    for name, state in states:
+    for name, state in _states(result).items():
         model = result.models[0] if name == "intact" else result.models[-1]
         points[f"displacement_{name}"] = state.solution.u
         stress = state.fields.stress

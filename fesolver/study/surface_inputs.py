@@ -46,8 +46,24 @@ class BodyDensity:
     is_assumed: bool = False
 
 
+class _Calibrated:
+    """What a study says of the density of such a segment."""
+
+    density: BodyDensity
+
+    @property
+    def calibration(self) -> str:
+        """How densities came about, in words."""
+        return self.density.text
+
+    @property
+    def is_calibration_assumed(self) -> bool:
+        """Whether the calibration is generic."""
+        return self.density.is_assumed
+
+
 @dataclass(frozen=True)
-class SurfaceData:
+class SurfaceData(_Calibrated):
     """What a segment of closed surfaces is built from.
 
     Parameters
@@ -72,19 +88,9 @@ class SurfaceData:
     files: tuple[tuple[str, str], ...]
     hu: Volume | None = None
 
-    @property
-    def calibration(self) -> str:
-        """How densities came about, in words."""
-        return self.density.text
-
-    @property
-    def is_calibration_assumed(self) -> bool:
-        """Whether the calibration is generic."""
-        return self.density.is_assumed
-
 
 @dataclass(frozen=True)
-class MeshData:
+class MeshData(_Calibrated):
     """A mesh made elsewhere.
 
     Parameters
@@ -103,16 +109,6 @@ class MeshData:
     files: tuple[tuple[str, str], ...]
     hu: Volume | None = None
 
-    @property
-    def calibration(self) -> str:
-        """How densities came about, in words."""
-        return self.density.text
-
-    @property
-    def is_calibration_assumed(self) -> bool:
-        """Whether the calibration is generic."""
-        return self.density.is_assumed
-
 
 def read_surfaces(config: StudyConfig, given: SurfacesInput) -> SurfaceData:
     """Checked surfaces with their parts."""
@@ -124,12 +120,13 @@ def read_surfaces(config: StudyConfig, given: SurfacesInput) -> SurfaceData:
     vertebrae, findings = [], []
     for level in config.segment.levels:
         path = given.files[level]
+        _require_file(path, f"input.files.{level}")
         surface = read_surface(path, axes=given.axes, unit=given.unit)
         surface, report = require_valid(surface, str(path), repair=given.repair)
         findings += [f"{level}: {line}" for line in report.repairs]
         with placed(f"{path} ({level})"):
             vertebrae.append(vertebra_parts(surface, level))
-        findings += [f"{level}: no {name.replace('_', ' ')}: {why}" for name, why in vertebrae[-1].missing.items()]
+        findings += _missing_lines(vertebrae[-1])
     with placed("[input] files"):
         neighbours = check_neighbours(vertebrae)
     for pair in neighbours:
@@ -144,6 +141,7 @@ def read_mesh(config: StudyConfig, given: MeshInput) -> MeshData:
     """A mesh made elsewhere."""
     from fesolver.meshing.foreign_mesh import read_foreign_mesh
 
+    _require_file(given.file, "input.file")
     found = read_foreign_mesh(
         given.file,
         regions=cast("Any", given.regions) or None,
@@ -159,6 +157,21 @@ def read_mesh(config: StudyConfig, given: MeshInput) -> MeshData:
         )  # fmt: skip
     density, hu, files = _body_density(config, given)
     return MeshData(found, density, found.findings, ((str(given.file), file_hash(given.file)), *files), hu)
+
+
+def _require_file(path: Path, key: str) -> None:
+    """Refuse a path that is no file."""
+    if not path.is_file():
+        what = f"{path} is a folder" if path.is_dir() else f"{path} does not exist"
+        raise InputError(what, where=key, fix="give the path of the file, relative to the study file")
+
+
+def _missing_lines(vertebra: VertebraSurface) -> list[str]:
+    """What was not found on a surface, one line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in vertebra.missing.items():
+        by_reason.setdefault(why, []).append(name.replace("_", " "))
+    return [f"{vertebra.level}: {why}; not found: {', '.join(names)}" for why, names in by_reason.items()]
 
 
 def _body_density(

@@ -21,7 +21,7 @@ from fesolver.study.config import StudyConfig
 from fesolver.study.connections import Joints
 from fesolver.study.inputs import SegmentData
 from fesolver.study.surface_inputs import BodyDensity
-from fesolver.surfaces.from_column import body_surface
+from fesolver.surfaces.from_column import body_surface, vertebra_surface
 from fesolver.surfaces.from_labels import surface_from_mask
 from fesolver.surfaces.parts_segment import Neighbours
 from fesolver.surfaces.vertebra import VertebraSurface, vertebra_parts
@@ -62,10 +62,11 @@ def label_vertebrae(config: StudyConfig, data: SegmentData) -> tuple[VertebraSur
 
 
 def column_vertebrae(config: StudyConfig, recipe: SpineRecipe) -> tuple[VertebraSurface, ...]:
-    """Surfaces of parametric bodies in the column's frame, cranial first, without posterior elements."""
+    """Surfaces of parametric vertebrae in the column's frame, cranial first; with their arches where asked for."""
+    make = vertebra_surface if config.segment.posterior_elements else body_surface
     out = []
     for placed in recipe.column().vertebrae:
-        surface, kind = body_surface(placed, edge_mm=config.segment.size_mm)
+        surface, kind = make(placed, edge_mm=config.segment.size_mm)
         out.append(replace(vertebra_parts(surface, placed.level), kind=kind))
     return tuple(out)
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from meshing.tet_cases import require_gmsh
+
+from fesolver.study.config import study_from_dict
+from fesolver.study.model import check_tables
 
 GUIDE = Path(__file__).parents[1] / "docs" / "user"
 
 
-@pytest.mark.parametrize("page", ["unstructured.md", "parametric.md"])
+PAGES = ["unstructured.md", "parametric.md", "surfaces.md", "foreign_meshes.md"]
+
+
+@pytest.mark.parametrize("page", [*PAGES, pytest.param("tetrahedra.md", marks=pytest.mark.tet)])
 def test_examples_of_a_page_run_one_after_the_other(page):
+    if page == "tetrahedra.md":
+        require_gmsh()
     blocks = re.findall(r"```python\n(.*?)```", (GUIDE / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     names: dict[str, object] = {}
 
@@ -19,3 +29,13 @@ def test_examples_of_a_page_run_one_after_the_other(page):
         exec(compile(block, page, "exec"), names)
 
     assert len(blocks) >= 1
+
+
+@pytest.mark.parametrize("page", ["surfaces.md", "foreign_meshes.md", "tetrahedra.md", "connections.md"])
+def test_study_files_of_a_page_are_studies(page):
+    blocks = re.findall(r"```toml\n(.*?)```", (GUIDE / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    whole = [tomllib.loads(block) for block in blocks if "[input]" in block]
+
+    for data in whole:
+        check_tables(study_from_dict(data))
+    assert whole

@@ -22,7 +22,7 @@ from fesolver.study.config import StudyConfig
 from fesolver.study.connections import elastic_materials, study_connections
 from fesolver.study.inputs import StudyData
 from fesolver.study.materials import study_materials
-from fesolver.study.schema import ParametricInput
+from fesolver.study.schema import MeshInput, ParametricInput, SurfacesInput
 from fesolver.study.segments import MeshedSegment, mesh_segment_of
 from fesolver.study.stages import Stages
 from fesolver.treatment.cement import CementPlan, CementReport, inject_cement
@@ -167,8 +167,9 @@ def check_tables(config: StudyConfig) -> None:
     """
     bone = study_materials(config)["trabecular"]
     kind: DensityKind = config.calibration.density_kind if config.calibration else "rho_qct"  # that of the phantom
-    if isinstance(config.input, ParametricInput):
-        kind = config.input.density_kind
+    given = config.input
+    if isinstance(given, ParametricInput) or (isinstance(given, SurfacesInput | MeshInput) and given.ct is None):
+        kind = given.density_kind
     assert isinstance(bone, BoneMaterial)
     try:
         bone.law.evaluate(convert(Density(np.zeros(1), kind), bone.conversions))

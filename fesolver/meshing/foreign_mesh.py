@@ -147,8 +147,9 @@ def _open(source: Path | str | Any) -> tuple[Any, str]:
     try:
         return meshio.read(path), str(path)
     except (Exception, SystemExit) as error:  # meshio leaves by either, whatever its parsers meet
+        why = "it says so and ends" if isinstance(error, SystemExit) else str(error) or type(error).__name__
         raise InputError(
-            f"meshio cannot read the file: {str(error) or type(error).__name__}",
+            f"meshio cannot read the file: {why}",
             where=str(path),
             fix="check that its ending names its format; `meshio convert` makes .vtu of many",
         ) from error

@@ -90,7 +90,7 @@ def _words(kind: str, key: str, first: Any) -> tuple[str, str]:
         return f"key {key!r} is missing", "add it"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         given = repr(context["tag"]) if "tag" in context else "missing"
-        return f"{key}.kind is {given}", f"use {key}.kind = 'ct', 'synthetic' or 'parametric'"
+        return f"{key}.kind is {given}", f"use {key}.kind = 'ct', 'synthetic', 'parametric', 'surfaces' or 'mesh'"
     if kind in _GIVE:
         return f"{key} cannot be {_shown(first['input'])}", f"give {_GIVE[kind].format(**context)}"
     cause = context.get("error")

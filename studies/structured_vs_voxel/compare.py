@@ -1,21 +1,28 @@
 """Solve the study's models one by one, and write what they give: results.json and the tables of README.md.
 
-Usage, from the repository's root: `python studies/structured_vs_voxel/compare.py [--report] [--fresh]`. A model that
-results.json already holds is not solved again; `--report` solves nothing, `--fresh` all.
+Usage, from the repository's root: `python studies/structured_vs_voxel/compare.py [--report] [--fresh] [WORD ...]`. A
+model that results.json already holds is not solved again; `--report` solves nothing, `--fresh` all; with words, only
+models whose name holds one of them ("tet", "L1 hex8"). Each is solved in a process of its own: its memory is its own.
 """
 
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor, log10
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
-from compared_models import BODY, SEGMENT, Case, from_labels, structured, voxels
+from compared_models import BARE, BODY, SEGMENT, Case, from_labels, structured, voxels
 from compared_quantities import Solved, quantities, region_volumes
 from compared_report import write_readme
+from tet_models import from_hexahedra, from_surfaces, tetrahedra
+from tet_report import tet_lines
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
@@ -30,9 +37,9 @@ class Run:
     Parameters
     ----------
     case : Case
-    kind : {"voxel", "hex8", "hex20", "label"}
+    kind : {"voxel", "hex8", "hex20", "label", "tet4", "tet10", "surface", "cut"}
     size : float
-        Spacing, mm, of voxels; one over the refinement of structured meshes.
+        Spacing, mm, of voxels; edge length of tetrahedra (at surfaces), mm; one over the refinement of others.
     place : int
         Which of the places of the lattice.
     along : tuple of float
@@ -62,6 +69,12 @@ class Run:
             return voxels(self.case, self.size, self.shift, samples=5 if self.size >= 0.5 else 3)
         if self.kind == "label":
             return from_labels(self.case, self.size)
+        if self.kind == "cut":
+            return from_hexahedra(self.case, 1.0 / self.size)
+        if self.kind == "surface":
+            return from_surfaces(self.case, self.size)
+        if self.kind in ("tet4", "tet10"):
+            return tetrahedra(self.case, self.size, "tet10" if self.kind == "tet10" else "tet4")
         return structured(self.case, 1.0 / self.size, "hex20" if self.kind == "hex20" else "hex8")
 
 
@@ -75,6 +88,12 @@ def runs() -> Iterator[Run]:
     refined = {BODY: (2.0, 1.0, 0.5, 0.25), SEGMENT: (2.0, 1.0, 0.5)}
     labelled = {BODY: (1.0, 0.5, third), SEGMENT: (1.0, 0.5)}
     quadratic = {BODY: (2.0, 1.0, 0.5), SEGMENT: (2.0, 1.0, 2.0 * third)}
+    tets = {
+        "cut": {BODY: (2.0, 1.0, 2.0 * third), SEGMENT: (2.0, 1.0)},
+        "tet10": {BODY: (4.0, 3.0, 2.0, 1.4, 1.2, 1.0, 0.7), SEGMENT: (4.0, 3.0, 2.0)},
+        "tet4": {BODY: (4.0, 3.0, 2.0, 1.4), SEGMENT: (4.0, 3.0, 2.0)},
+        "surface": {BODY: (2.0, 1.4, 1.2, 1.0, 0.85, 0.7, 0.5), SEGMENT: (2.0, 1.4, 1.2, 1.0)},
+    }
     for case in (BODY, SEGMENT):
         yield from (Run(case, "hex8", size) for size in refined[case])
         yield from (Run(case, "hex20", size) for size in quadratic[case])
@@ -82,28 +101,58 @@ def runs() -> Iterator[Run]:
         for size, along in places[case].items():
             yield from (Run(case, "voxel", size, k, along) for k in range(len(along)))
 
+    for kind, sizes in (("hex8", (2.0, 1.0, 0.5)), ("hex20", (2.0, 1.0, 0.5)), ("tet10", (4.0, 3.0, 2.0, 1.4))):
+        yield from (Run(BARE, kind, size) for size in sizes)
+    for case in (BODY, SEGMENT):
+        for kind, sizes in tets.items():
+            yield from (Run(case, kind, size) for size in sizes[case])
+
 
 def main(arguments: list[str]) -> None:
     """Solve what is missing, then write the report."""
-    found = {} if "--fresh" in arguments or not RESULTS.exists() else json.loads(RESULTS.read_text())
+    if arguments[:1] == ["--model"]:
+        print(json.dumps(_record(next(run for run in runs() if run.key == arguments[1]))))
+        return
+    words = [word for word in arguments if not word.startswith("--")]
+    is_fresh = "--fresh" in arguments and not words
+    found = {} if is_fresh or not RESULTS.exists() else json.loads(RESULTS.read_text())
     for run in runs():
-        if run.key in found or "--report" in arguments:
+        is_wanted = not words or any(word in run.key for word in words)
+        if "--report" in arguments or not is_wanted or (run.key in found and "--fresh" not in arguments):
             continue
-        solved = run.solve()
-        found[run.key] = {
-            "case": run.case.name,
-            "kind": run.kind,
-            "size": run.size,
-            "cells": len(solved.mesh.cells),
-            "unknowns": int(solved.mesh.points.size),
-            "method": solved.solution.method,
-            "iterations": solved.solution.iterations,
-            "values": {name: _rounded(value) for name, value in quantities(solved).items()},
-            "volumes_mm3": {name: _rounded(value) for name, value in region_volumes(solved.mesh).items()},
-        }
-        print(f"{run.key}: {len(solved.mesh.cells)} cells, {solved.solution.iterations} iterations", flush=True)
+        said = subprocess.run(
+            [sys.executable, __file__, "--model", run.key], capture_output=True, text=True, check=False
+        )
+        if said.returncode:
+            print(f"{run.key}: {said.stderr.strip().splitlines()[-1]}", flush=True)
+            continue
+        record = json.loads(said.stdout.splitlines()[-1])
+        found = {} if not RESULTS.exists() else json.loads(RESULTS.read_text())
+        found[run.key] = record
+        print(f"{run.key}: {record['cells']} cells, {record['seconds']} s, {record['peak_mb']} MB", flush=True)
         _save(found)
-    write_readme(HERE / "README.md", found)
+    write_readme(HERE / "README.md", found, tet_lines)
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What results.json keeps of one model; memory is the process's own at its highest."""
+    start = perf_counter()
+    solved = run.solve()
+    seconds = perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    return {
+        "case": run.case.name,
+        "kind": run.kind,
+        "size": run.size,
+        "cells": len(solved.mesh.cells),
+        "unknowns": int(solved.mesh.points.size),
+        "method": solved.solution.method,
+        "iterations": solved.solution.iterations,
+        "seconds": round(seconds, 1),
+        "peak_mb": round(peak),
+        "values": {name: _rounded(value) for name, value in quantities(solved).items()},
+        "volumes_mm3": {name: _rounded(value) for name, value in region_volumes(solved.mesh).items()},
+    }
 
 
 def _rounded(value: float) -> float:

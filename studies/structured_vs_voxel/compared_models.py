@@ -29,7 +29,19 @@ from fesolver.meshing.structured_tissue import structured_tissue
 from fesolver.meshing.voxel import mesh_segment, tissue_from_image
 from fesolver.solvers.prepare import prepare
 
-__all__ = ["BODY", "SEGMENT", "Case", "from_labels", "structured", "voxels"]
+__all__ = [
+    "BARE",
+    "BODY",
+    "DENSITY_G_CM3",
+    "LAYER_CELLS",
+    "SEGMENT",
+    "Case",
+    "from_labels",
+    "segment_shape",
+    "solved_model",
+    "structured",
+    "voxels",
+]
 
 DENSITY_G_CM3 = 0.12
 LAYER_MM = 1.0
@@ -48,11 +60,14 @@ class Case:
         Cranial first.
     top : {"fixed", "tilt"}
         Motion of the top pad.
+    layer_mm : float
+        Thickness of shell and endplates; 0 for none.
     """
 
     name: str
     levels: tuple[str, ...]
     top: Literal["fixed", "tilt"]
+    layer_mm: float = LAYER_MM
 
     @property
     def load_case(self) -> LoadCase:
@@ -66,13 +81,14 @@ class Case:
 
 
 BODY = Case("L1", ("L1",), "fixed")
+BARE = Case("L1 bare", ("L1",), "fixed", 0.0)
 SEGMENT = Case("T12-L2", ("T12", "L1", "L2"), "tilt")
 
 
 @cache
-def _shape(case: Case) -> SegmentShape:
+def segment_shape(case: Case) -> SegmentShape:
     """The segment, with its tables."""
-    return SegmentShape(case.column, LAYER_MM)
+    return SegmentShape(case.column, case.layer_mm)
 
 
 def structured(
@@ -84,16 +100,16 @@ def structured(
         refinement=refinement,
         element=element,
         layer_cells=layer_cells,
-        cortical_thickness_mm=LAYER_MM,
-        endplate_thickness_mm=LAYER_MM,
+        cortical_thickness_mm=case.layer_mm,
+        endplate_thickness_mm=case.layer_mm,
     )
     tissue = structured_tissue(made, UniformDensity(DENSITY_G_CM3))
-    return _solved(case, _shape(case), made.mesh, tissue, None)
+    return solved_model(case, segment_shape(case), made.mesh, tissue, None)
 
 
 def voxels(case: Case, spacing_mm: float, shift: tuple[float, float, float], *, samples: int = 3) -> Solved:
     """Voxels whose regions come from the shapes, solved; on the axes of the structured mesh."""
-    shape = _shape(case)
+    shape = segment_shape(case)
     guide = mesh_column(case.column, cortical_thickness_mm=LAYER_MM, endplate_thickness_mm=LAYER_MM).mesh
     made = voxel_model(
         shape,
@@ -104,7 +120,7 @@ def voxels(case: Case, spacing_mm: float, shift: tuple[float, float, float], *, 
         shift=shift,
         samples=samples,
     )
-    return _solved(case, shape, made.mesh, made.tissue, made.zones)
+    return solved_model(case, shape, made.mesh, made.tissue, made.zones)
 
 
 def from_labels(case: Case, spacing_mm: float, *, label_mm: float = 0.5) -> Solved:
@@ -126,7 +142,7 @@ def from_labels(case: Case, spacing_mm: float, *, label_mm: float = 0.5) -> Solv
             in_disc[region.cells] = True
     tissue = replace(tissue, density=np.where(in_disc, 0.0, DENSITY_G_CM3))
     shape = SegmentShape(segment.column, LAYER_MM)
-    return _solved(case, shape, mesh, tissue, _zones(shape, mesh))
+    return solved_model(case, shape, mesh, tissue, _zones(shape, mesh))
 
 
 def _zones(shape: SegmentShape, mesh: SpineMesh, samples: int = 3) -> dict[str, Region]:
@@ -149,7 +165,7 @@ def _zones(shape: SegmentShape, mesh: SpineMesh, samples: int = 3) -> dict[str, 
     return out
 
 
-def _solved(
+def solved_model(
     case: Case, shape: SegmentShape, mesh: SpineMesh, tissue: Tissue, zones: Mapping[str, Region] | None
 ) -> Solved:
     """Give a mesh its constants and pads, and solve it."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from segment_shapes import DEPTHS_MM, BodyShape, SegmentShape
+from segment_shapes import DEPTHS_MM, ZONES, BodyShape, SegmentShape
 
 from fesolver.bone.materials import Material
 from fesolver.bone.mixing import material_of
 from fesolver.bone.tissue import Region
-from fesolver.fem.elements import quadrature, shape_functions
+from fesolver.fem.elements import quadrature, shape_functions, shape_gradients
 from fesolver.fem.facets import facet_chunks, facet_points
 from fesolver.fem.hooke import isotropic_elasticity
 from fesolver.fem.problem import Problem
@@ -21,6 +21,7 @@ from fesolver.fem.voigt import von_mises
 from fesolver.loading.pads import TOP
 from fesolver.meshing.regions import cell_centroids, region_volume
 from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.meshing.tet_fractions import split_cells
 from fesolver.outcomes.surface import FacetSurface
 from fesolver.solvers.solution import Solution
 
@@ -96,7 +97,7 @@ def quantities(solved: Solved) -> dict[str, float]:
             name = f"{body.dimensions.level}/{side}_endplate"
             for what, value in _tractions(solved, i, side, plates[name]).items():
                 out[f"{name} {what}"] = value
-    for what, value in (_voxel_layers if solved.zones is not None else _cell_layers)(solved).items():
+    for what, value in _layers_of(solved)(solved).items():
         out[what] = value
     return out
 
@@ -162,6 +163,13 @@ def _layer_means(stress: Array, weights: Mapping[str, Array], normals: Mapping[s
     return out
 
 
+def _layers_of(solved: Solved) -> Callable[[Solved], dict[str, float]]:
+    """How layer means are taken on the cells at hand."""
+    if solved.mesh.element in ("tet4", "tet10"):
+        return _tet_layers
+    return _cell_layers if solved.zones is None else _voxel_layers
+
+
 def _normals(solved: Solved, body: BodyShape) -> dict[str, Array]:
     """Normals of both rim planes in the mesh frame."""
     return {s: solved.mesh.frame.vectors_to_local(getattr(body.vertebra, f"{s}_normal")) for s in SIDES}
@@ -192,6 +200,53 @@ def _voxel_layers(solved: Solved) -> dict[str, float]:
         for name, value in _layer_means(stress, weights, _normals(solved, body)).items():
             out[f"{level}/{name}"] = value
     return out
+
+
+def _tet_layers(solved: Solved) -> dict[str, float]:
+    """Layer means in tetrahedra cut into 64: bone has the strain at the middle of each part and a stress of its own."""
+    mesh = solved.mesh
+    out = {}
+    for body in solved.shape.bodies:
+        level, d = body.dimensions.level, body.dimensions
+        region = mesh.regions[f"{level}/trabecular"]
+        corners = mesh.points[mesh.cells[region.cells, :4]]
+        height = body.places(mesh.frame.to_parent(corners.reshape(-1, 3)))[:, 2].reshape(-1, 4)
+        near = np.flatnonzero((1.0 - np.abs(height)).min(axis=1) * 0.5 * d.mid_height_mm < _NEAR_MM)
+        bone = material_of(f"{level}/trabecular", solved.materials)
+        D = isotropic_elasticity(1.0, bone.poisson)  # type: ignore[union-attr]
+        young = np.broadcast_to(solved.region_young[f"{level}/trabecular"], region.cells.shape)
+        stress = []
+        within: dict[str, list[Array]] = {f"{side} {depth}": [] for side in SIDES for depth in DEPTHS_MM}
+        for k in range(0, len(near), 4096):
+            part = near[k : k + 4096]
+            leaves = split_cells(corners[part], 2).centers
+            strain, volume = _tet_strains(solved, region.cells[part])
+            stress.append((young[part, None, None] * (strain @ D)).reshape(-1, 6))
+            zone = body.zones(mesh.frame.to_parent(leaves.reshape(-1, 3)))
+            each = np.repeat(volume / leaves.shape[1], leaves.shape[1])
+            for side in SIDES:
+                so_far = np.zeros(len(each))
+                for depth in DEPTHS_MM:
+                    so_far = so_far + each * (zone == ZONES.index(f"trabecular/{side} {depth}"))
+                    within[f"{side} {depth}"].append(so_far)
+        weights = {name: np.concatenate(values) for name, values in within.items()}
+        for name, value in _layer_means(np.concatenate(stress), weights, _normals(solved, body)).items():
+            out[f"{level}/{name}"] = value
+    return out
+
+
+def _tet_strains(solved: Solved, cells: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Strains (m, 64, 6) at the middles of the parts of tetrahedra with straight edges, and volumes (m,)."""
+    mesh = solved.mesh
+    reference = np.concatenate([np.zeros((1, 3)), np.eye(3)])
+    at = split_cells(reference[None], 2).centers[0]
+    X = mesh.points[mesh.cells[cells, :4]]
+    J = X[:, 1:] - X[:, :1]
+    G = np.einsum("qkd,mid->mqki", shape_gradients(mesh.element, at), np.linalg.inv(J))
+    H = np.einsum("mqki,mkj->mqij", G, solved.solution.u[mesh.cells[cells]])
+    xx, yy, zz = (H[..., i, i] for i in range(3))
+    yz, xz, xy = (H[..., i, j] + H[..., j, i] for i, j in ((1, 2), (0, 2), (0, 1)))
+    return np.stack([xx, yy, zz, yz, xz, xy], axis=-1), np.abs(np.linalg.det(J)) / 6.0
 
 
 def _cell_layers(solved: Solved) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,21 @@ import numpy as np
 
 from fesolver.outcomes.convergence import QuantityConvergence, convergence_study
 
-__all__ = ["Limit", "Row", "limit_of", "rows_of", "write_readme"]
+__all__ = [
+    "EXPECTED_ORDER",
+    "Limit",
+    "Row",
+    "allowed_percent",
+    "limit_of",
+    "line_of",
+    "rows_of",
+    "values_by_size",
+    "write_readme",
+]
 
 Found = Mapping[str, Mapping[str, Any]]
+TetLines = Callable[[Found, str], Iterator[str]]
+"""The tables of one case, from `tet_report`."""
 
 TRUSTED_ORDERS = (0.5, 3.0)
 """Observed orders outside are not the asymptotic range: the two finest sizes at the order of theory stand in."""
@@ -112,7 +124,7 @@ def limit_of(sizes: Sequence[float], values: Sequence[float], expected_order: fl
 
 def rows_of(found: Found, case: str) -> list[Row]:
     """All quantities of a case."""
-    tables = {kind: _by_size(found, case, kind) for kind in ("voxel", "hex8", "hex20", "label")}
+    tables = {kind: values_by_size(found, case, kind) for kind in ("voxel", "hex8", "hex20", "label")}
     names = list(next(iter(tables["hex8"].values()))[0])
     out = []
     for name in names:
@@ -132,13 +144,13 @@ def rows_of(found: Found, case: str) -> list[Row]:
         out.append(
             Row(
                 name, values["voxel"], values["hex8"], spread, limits["voxel"], limits["hex8"], limits["hex20"],
-                _allowed(name), values["label"],
+                allowed_percent(name), values["label"],
             )
         )  # fmt: skip
     return out
 
 
-def _by_size(found: Found, case: str, kind: str) -> dict[float, list[Mapping[str, float]]]:
+def values_by_size(found: Found, case: str, kind: str) -> dict[float, list[Mapping[str, float]]]:
     """Values of the models of one kind by size, coarse to fine."""
     out: dict[float, list[Mapping[str, float]]] = {}
     for run in found.values():
@@ -147,7 +159,7 @@ def _by_size(found: Found, case: str, kind: str) -> dict[float, list[Mapping[str
     return dict(sorted(out.items(), reverse=True))
 
 
-def _allowed(name: str) -> float | None:
+def allowed_percent(name: str) -> float | None:
     """Largest difference of a quantity, percent."""
     what = name.split("_endplate ")[-1]
     if what == "stiffness_n_per_mm":
@@ -157,18 +169,24 @@ def _allowed(name: str) -> float | None:
     return ALLOWED_PERCENT["von_mises"] if what.startswith("von_mises") else None
 
 
-def write_readme(path: Path, found: Found) -> None:
-    """Replace what follows the mark in the README by the tables."""
+def write_readme(path: Path, found: Found, tet_lines: TetLines) -> None:
+    """Replace what follows the mark in the README by the tables, those of the tetrahedra among them."""
     text = path.read_text().split(_MARK)[0] if path.exists() else ""
-    path.write_text(text + _MARK + "\n" + "\n".join(_lines(found)) + "\n")
+    path.write_text(text + _MARK + "\n" + "\n".join(_lines(found, tet_lines)) + "\n")
 
 
-def _lines(found: Found) -> Iterator[str]:
+def _lines(found: Found, tet_lines: TetLines) -> Iterator[str]:
     """The tables."""
     for case in dict.fromkeys(run["case"] for run in found.values()):
+        if not any(run["kind"] == "voxel" for run in found.values() if run["case"] == case):
+            yield from tet_lines(found, case)
+            yield f"\n## {case}: models\n"
+            yield from _model_table(found, case)
+            continue
         rows = rows_of(found, case)
         yield f"\n## {case}: held against limits\n"
         yield from _main_table([row for row in rows if row.allowed_percent is not None])
+        yield from tet_lines(found, case)
         yield f"\n## {case}: reported\n"
         shown = ("rim", "normal_stress", "area", "- stiffness", "layer")
         yield from _main_table([r for r in rows if r.allowed_percent is None and _is_shown(r.name, shown)])
@@ -193,11 +211,11 @@ def _main_table(rows: Sequence[Row]) -> Iterator[str]:
     last = min(rows[0].spread)
     head = ["quantity", *(f"voxels {h:.2g} mm" for h in sizes), f"+- at {last:.2g}", "limit", "order", "GCI %"]
     head += [*(f"structured x{1 / h:.2g}" for h in refinements), "limit", "order", "GCI %", "hex20 limit"]
-    yield _line([*head, "difference %", "allowed %", "met"])
-    yield _line(["---"] * (len(head) + 3))
+    yield line_of([*head, "difference %", "allowed %", "met"])
+    yield line_of(["---"] * (len(head) + 3))
     for row in rows:
         met = {None: "", True: "yes", False: "**no**"}[row.is_met]
-        yield _line([
+        yield line_of([
             row.name, *(f"{v:.5g}" for v in row.voxel.values()), f"{row.spread[last]:.1g}", row.voxel_limit.text(),
             *(f"{v:.5g}" for v in row.hex8.values()), row.hex8_limit.text(), f"{row.hex20_limit.value:.5g}",
             f"{row.difference_percent:+.1f}", "" if row.allowed_percent is None else f"{row.allowed_percent:g}", met,
@@ -209,13 +227,15 @@ def _label_table(rows: Sequence[Row]) -> Iterator[str]:
     if not rows:
         return
     sizes = list(rows[0].labels)
-    yield _line(["quantity", *(f"labels {h:.2g} mm" for h in sizes), *(f"over shapes {h:.2g} mm, %" for h in sizes),
+    yield line_of(["quantity", *(f"labels {h:.2g} mm" for h in sizes), *(f"over shapes {h:.2g} mm, %" for h in sizes),
                  "finest over structured limit, %"])  # fmt: skip
-    yield _line(["---"] * (2 * len(sizes) + 2))
+    yield line_of(["---"] * (2 * len(sizes) + 2))
     for row in rows:
         over = [100.0 * (row.labels[h] / row.voxel[h] - 1.0) for h in sizes]
         last = 100.0 * (row.labels[sizes[-1]] / row.hex8_limit.value - 1.0)
-        yield _line([row.name, *(f"{row.labels[h]:.5g}" for h in sizes), *(f"{v:+.1f}" for v in over), f"{last:+.1f}"])
+        yield line_of(
+            [row.name, *(f"{row.labels[h]:.5g}" for h in sizes), *(f"{v:+.1f}" for v in over), f"{last:+.1f}"]
+        )
 
 
 def _volume_table(found: Found, case: str) -> Iterator[str]:
@@ -228,24 +248,24 @@ def _volume_table(found: Found, case: str) -> Iterator[str]:
                 finest[run["kind"]] = [run]
             elif run is not have[0] and run["size"] == have[0]["size"]:
                 have.append(run)
-    kinds = [kind for kind in ("hex8", "hex20", "voxel", "label") if kind in finest]
-    yield _line(["region", *(f"{kind}, {finest[kind][0]['size']:.2g}" for kind in kinds)])
-    yield _line(["---"] * (len(kinds) + 1))
+    kinds = [kind for kind in ("hex8", "hex20", "voxel", "label", "tet10", "surface") if kind in finest]
+    yield line_of(["region", *(f"{kind}, {finest[kind][0]['size']:.2g}" for kind in kinds)])
+    yield line_of(["---"] * (len(kinds) + 1))
     for name in finest[kinds[0]][0]["volumes_mm3"]:
         means = [float(np.mean([run["volumes_mm3"][name] for run in finest[kind]])) for kind in kinds]
-        yield _line([name, *(f"{value:.0f}" for value in means)])
+        yield line_of([name, *(f"{value:.0f}" for value in means)])
 
 
 def _model_table(found: Found, case: str) -> Iterator[str]:
     """Sizes of the models."""
-    yield _line(["model", "cells", "unknowns", "solver", "iterations"])
-    yield _line(["---"] * 5)
+    yield line_of(["model", "cells", "unknowns", "solver", "iterations", "seconds", "peak, MB"])
+    yield line_of(["---"] * 7)
     for key, run in found.items():
         if run["case"] == case:
-            yield _line([key.removeprefix(case).strip(), f"{run['cells']:,}", f"{run['unknowns']:,}", run["method"],
-                         str(run["iterations"])])  # fmt: skip
+            yield line_of([key.removeprefix(case).strip(), f"{run['cells']:,}", f"{run['unknowns']:,}", run["method"],
+                         str(run["iterations"]), str(run.get("seconds", "")), str(run.get("peak_mb", ""))])  # fmt: skip
 
 
-def _line(cells: Sequence[str]) -> str:
+def line_of(cells: Sequence[str]) -> str:
     """A line of a table."""
     return "| " + " | ".join(cells) + " |"

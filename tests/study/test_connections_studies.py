@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_surfaces import merged, study, surface_tables, write_bodies
 from meshing.tet_cases import require_gmsh
@@ -18,6 +20,7 @@ from fesolver.study.config import StudyConfig, study_from_dict
 from fesolver.study.inputs import read_data
 from fesolver.study.model import Models, build_models, make_problem, study_load_case
 from fesolver.study.progress import SilentProgress
+from fesolver.study.runner import run_study
 from fesolver.study.stages import Stages
 from fesolver.study.surface_segment import surface_joints
 from fesolver.surfaces.parts_segment import check_neighbours
@@ -141,3 +144,34 @@ def test_connections_that_cannot_be_made_are_refused(tables, words):
 
     assert words in str(caught.value)
     assert caught.value.fix
+
+
+def test_a_run_keeps_every_elements_state_and_says_how_it_was_found(tmp_path):
+    """Extension: facets press, the anterior longitudinal ligament pulls; the elements add up to the table."""
+    config = study_of(
+        "structured", tmp_path,
+        connections={**EVERY, "fibres": "elements", "facet_dimensions": {"L1-L2": {"gap_mm": 0.0}}},
+        load={"force_n": 0.0, "top": "free", "flexion_nm": -3.0, "follower_n": 200.0},
+        treatment={"level": "L2", "volume_ml": 2.0},
+    )  # fmt: skip
+
+    summary = run_study(config, tmp_path / "out")
+
+    (case,) = (summary.out / "cases").iterdir()
+    elements = pd.read_csv(case / "connections.csv")
+    table = pd.read_csv(summary.out / "summary.csv").query("level == 'L1-L2'").set_index("state")
+    record = json.loads((case / "case.json").read_text())["connections"]
+    for state in ("intact", "treated"):
+        own = elements[elements["state"] == state].groupby("group")["force_n"].sum()
+        for side in ("left", "right"):
+            assert_allclose(table.loc[state, f"facet_force_{side}_n"], -own[f"L1-L2/facet_{side}"], rtol=1e-6)
+        pulls = own["L1-L2/anterior_longitudinal"]
+        assert_allclose(table.loc[state, "anterior_longitudinal_tension_n"], pulls, rtol=1e-6)
+        assert pulls > 1.0
+        assert table.loc[state, "facet_force_left_n"] > 1.0
+        assert 0.0 < table.loc[state, "fibres_pulling_fraction"] < 1.0
+    assert [solve["state"] for solve in record["active_set"]] == ["intact", "treated"]
+    assert record["active_set"][0]["changes"][-1] == 0
+    assert {"L1-L2/fibres", "L1-L2/facet_left", "L1-L2/supraspinous"} <= {g["name"] for g in record["groups"]}
+    changes = pd.read_csv(summary.out / "changes.csv")
+    assert (changes["floor_solver"] > 0.0).any(), "the two tolerances give two answers"

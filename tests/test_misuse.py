@@ -153,7 +153,7 @@ MISUSES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an unknown key": ({"segment": {"spacing": 3.0}}, ["segment.spacing", "spacing_mm"]),
     "an unknown table": ({"sement": {"levels": []}}, ["sement", "segment"]),
     "an unknown unit": ({"load": {"force_kn": 0.5}}, ["load.force_kn", "force_n"]),
-    "a negative force": ({"load": {"force_n": -500}}, ["load.force_n", "-500", "greater than 0"]),
+    "a negative force": ({"load": {"force_n": -500}}, ["load.force_n", "-500", "0 or more"]),
     "a force in quotes": ({"load": {"force_n": "500"}}, ["load.force_n", "'500'", "without quotes"]),
     "a force that is true": ({"load": {"force_n": True}}, ["load.force_n", "true", "number"]),
     "a force off the endplate": ({"load": {"offset_anterior_mm": 200.0}}, ["offset_anterior_mm", "200"]),

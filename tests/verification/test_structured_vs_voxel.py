@@ -77,6 +77,7 @@ def test_places_in_a_disc_undo_its_map(unit_shape):
     assert_allclose(unit_shape.disc_inverses[0](points), q, rtol=0, atol=1e-4)
 
 
+@pytest.mark.long
 def test_both_meshes_mean_the_same_by_every_region(unit_shape):
     mesh = mesh_column(unit_shape.column, layer_cells=2, cortical_thickness_mm=1.0, endplate_thickness_mm=1.0).mesh
     codes = unit_shape.codes(mesh.frame.to_parent(cell_centroids(mesh)))
@@ -88,6 +89,7 @@ def test_both_meshes_mean_the_same_by_every_region(unit_shape):
         assert np.isin(codes[region.cells], own).all(), name
 
 
+@pytest.mark.long
 def test_voxels_hold_the_volume_of_the_body(body_voxels):
     volumes = [sum(region_volumes(solved.mesh).values()) for solved in body_voxels[1.0]]
 
@@ -110,6 +112,7 @@ def _uniformly_strained(solved):
     return changed, stress
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["hex8", "hex20", "voxel"])
 def test_uniform_stress_gives_its_own_traction_and_von_mises(kind, body_voxels):
     made = body_voxels[1.0][1] if kind == "voxel" else structured(BODY, 0.5, kind)
@@ -132,6 +135,7 @@ def test_uniform_stress_gives_its_own_traction_and_von_mises(kind, body_voxels):
             assert equivalent == pytest.approx(np.sqrt(1.5 * np.sum(deviator**2)), rel=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["hex8", "hex20", "voxel"])
 def test_uniform_pressure_is_its_own_traction_on_every_part_off_the_rim(kind, body_voxels):
     made = body_voxels[1.0][1] if kind == "voxel" else structured(BODY, 0.5, kind)
@@ -144,6 +148,7 @@ def test_uniform_pressure_is_its_own_traction_on_every_part_off_the_rim(kind, bo
         assert found[f"L1/{side}_endplate centre traction_mpa"] == pytest.approx(-0.75, rel=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["structured", "voxel"])
 def test_traction_times_area_is_the_applied_force(kind, body_voxels, body_structured):
     solved = body_structured[1.0] if kind == "structured" else body_voxels[1.0][0]
@@ -158,6 +163,7 @@ def test_traction_times_area_is_the_applied_force(kind, body_voxels, body_struct
         assert product == pytest.approx(-500.0, rel=2e-3)  # rim planes lean by 0.6 degrees
 
 
+@pytest.mark.long
 def test_layers_under_endplates_have_one_volume_on_both_meshes(voxel_values, structured_values):
     coarse, fine = (structured_values[h] for h in (2.0, 1.0))
     found = voxel_values[0.5]
@@ -209,10 +215,12 @@ def _assert_limits(differences):
             assert difference < 0.10, name
 
 
+@pytest.mark.long
 def test_coarse_structured_and_voxel_models_of_l1_agree_after_extrapolation(voxel_values, structured_values):
     _assert_limits(_differences(voxel_values, structured_values))
 
 
+@pytest.mark.long
 def test_voxel_values_come_closer_to_the_structured_ones_as_cells_shrink(voxel_values, structured_values):
     names = ["stiffness_n_per_mm", *(f"L1/{s}_endplate von_mises_2mm_mpa" for s in ("superior", "inferior"))]
     fine = structured_values[1.0]

@@ -64,6 +64,7 @@ def _stiffness(solved):
     return solved.force_n / -float(solved.solution.rigid_motion[TOP][2])
 
 
+@pytest.mark.long
 @needs_gmsh
 @pytest.mark.tet
 def test_uniform_stress_on_tetrahedra_gives_its_own_area_and_von_mises(coarse_tets):
@@ -84,6 +85,7 @@ def test_uniform_stress_on_tetrahedra_gives_its_own_area_and_von_mises(coarse_te
             assert mean == pytest.approx(normal @ tensor @ normal, rel=1e-9)
 
 
+@pytest.mark.long
 @needs_gmsh
 @pytest.mark.tet
 def test_uniform_pressure_on_tetrahedra_is_its_own_traction_off_the_rim(coarse_tets):
@@ -95,6 +97,7 @@ def test_uniform_pressure_on_tetrahedra_is_its_own_traction_off_the_rim(coarse_t
         assert found[f"L1/{side}_endplate centre traction_mpa"] == pytest.approx(-0.75, rel=1e-9)
 
 
+@pytest.mark.long
 @needs_gmsh
 @pytest.mark.tet
 def test_layers_under_endplates_hold_the_same_bone_in_tetrahedra(coarse_tets):
@@ -130,6 +133,7 @@ def test_without_layers_coarse_tetrahedra_have_the_stiffness_of_hexahedra():
     assert _stiffness(tetrahedra(BARE, 4.0, "tet10")) == pytest.approx(_stiffness(structured(BARE, 1.0)), rel=0.005)
 
 
+@pytest.mark.long
 @needs_gmsh
 @pytest.mark.tet
 def test_cells_that_straddle_layers_make_coarse_tetrahedra_too_stiff(coarse_tets, hexahedra):

@@ -20,9 +20,11 @@ from fesolver.meshing.regions import cell_centroids
 from fesolver.meshing.second_order import second_order
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.meshing.tet_annulus import DiscPlaces, disc_places, nucleus_fraction
+from fesolver.meshing.tet_belts import make_room
 from fesolver.meshing.tet_discs import DiscSurface, disc_between, facing_patches
 from fesolver.meshing.tet_layers import body_fractions, check_thickness
 from fesolver.meshing.tet_names import SURFACE_NAMES, NamedParts, name_mesh
+from fesolver.meshing.tet_offsets import BodyLayers, check_layered_quality, kind_thickness, offset_layers
 from fesolver.meshing.tet_volume import fill_surface
 from fesolver.surfaces.closest import ClosestPoint
 from fesolver.surfaces.remesh import remesh_surface
@@ -50,12 +52,15 @@ class TetMesh:
         cells, right-handed, in the mesh frame: radial normal to the lamella, axial the disc's axis within it.
     annulus_depth : mapping of str to (k,) ndarray
         Per region `L1-L2/annulus`: place of each cell's centre across the annulus, 0 on the nucleus, 1 outside.
+    thin_layer_points : int
+        Points of the surfaces under which a conforming layer is thinner than asked for, because it does not fit.
     """
 
     mesh: SpineMesh
     bodies: Mapping[str, VertebraSurface | PlacedVertebra]
     annulus_axes: Mapping[str, NDArray[np.float64]]
     annulus_depth: Mapping[str, NDArray[np.float64]]
+    thin_layer_points: int = 0
 
 
 def mesh_surfaces(
@@ -66,6 +71,8 @@ def mesh_surfaces(
     element: Literal["tet4", "tet10"] = "tet4",
     cortical_thickness_mm: float = 0.35,
     endplate_thickness_mm: float = 0.35,
+    layers: Literal["conforming", "fractions"] = "fractions",
+    layer_cells: int = 1,
     nucleus_area_fraction: float = 0.4,
     nucleus_posterior_mm: float = 0.0,
     disc_size_mm: float | None = None,
@@ -85,7 +92,12 @@ def mesh_surfaces(
     element : {"tet4", "tet10"}
         Linear cells, or quadratic ones with straight edges.
     cortical_thickness_mm, endplate_thickness_mm : float
-        True thickness of the shell and of the bony endplates; 0 leaves the layer out. They enter by volume fractions.
+        True thickness of the shell and of the bony endplates; 0 leaves the layer out.
+    layers : {"conforming", "fractions"}
+        Whether layers have cells of their own (`fesolver.meshing.tet_offsets`), or enter by volume fractions of the
+        cells that hold some of them (`fesolver.meshing.tet_layers`).
+    layer_cells : int
+        Cells through a conforming layer, 1 to 8.
     nucleus_area_fraction, nucleus_posterior_mm : float
         Area of the nucleus over the disc's, and how far its centre lies behind the disc's axis.
     disc_size_mm : float, optional
@@ -98,8 +110,9 @@ def mesh_surfaces(
         Whether the surfaces are meshed anew with triangles of `size_mm` first; otherwise cells follow the triangles
         that are there.
     min_scaled_jacobian : float
-        Cells below it are refused. At the default the edges of the worst corner lie within 3 degrees of one plane:
-        tetrahedra between two given surfaces have less room than hexahedra of a swept section.
+        Cells below it are refused, those of conforming layers below `tet_offsets.LEAST_LAYER_JACOBIAN`. At the default
+        the edges of the worst corner lie within 3 degrees of one plane: tetrahedra between two given surfaces have less
+        room than hexahedra of a swept section.
 
     Returns
     -------
@@ -111,7 +124,8 @@ def mesh_surfaces(
     ------
     InputError
         On a parameter out of range, levels that are repeated or not consecutive, endplates that do not face each other,
-        a disc's wall that runs through bone, surfaces that gmsh cannot fill, or cells below the quality limit.
+        a disc's wall that runs through bone, conforming layers that do not fit, surfaces that gmsh cannot fill, or
+        cells below the quality limit.
     MissingDependencyError
         Without gmsh.
 
@@ -122,12 +136,18 @@ def mesh_surfaces(
     """
     if element not in ("tet4", "tet10"):
         raise InputError(f"element {element!r} is unknown", fix="use 'tet4' or 'tet10'")
+    if layers not in ("conforming", "fractions"):
+        raise InputError(f"layers {layers!r} is unknown", fix="use 'conforming' or 'fractions'")
     check_thickness(cortical_thickness_mm=cortical_thickness_mm, endplate_thickness_mm=endplate_thickness_mm)
     ordered = _ordered(vertebrae)
     levels = tuple(v.level for v in ordered)
     frame = segment_frame({v.level: v.geometry for v in ordered}, levels)
     if remesh:
         ordered = tuple(_remeshed(v, size_mm) for v in ordered)
+    thickness = dict.fromkeys(("superior_endplate", "inferior_endplate"), endplate_thickness_mm)
+    thickness["outer"] = cortical_thickness_mm
+    if layers == "conforming":
+        ordered = tuple(_with_room(v, kind_thickness(thickness)) for v in ordered)
     parts = _parts(ordered, frame, size_mm if disc_size_mm is None else disc_size_mm, disc_bulge_mm)
     places = {
         name: disc_places(
@@ -135,18 +155,23 @@ def mesh_surfaces(
         )
         for name, disc in parts.discs.items()
     }
-    points, cells = _filled(parts, size_mm, size_inside_mm, size_mm if disc_size_mm is None else disc_size_mm)
-    thickness = dict.fromkeys(("superior_endplate", "inferior_endplate"), endplate_thickness_mm)
-    thickness["outer"] = cortical_thickness_mm
+    layered: dict[str, BodyLayers] = {}
+    if layers == "conforming":
+        parts, layered = _layered(parts, thickness, layer_cells)
+    points, cells = _filled(parts, layered, size_mm, size_inside_mm, size_mm if disc_size_mm is None else disc_size_mm)
     fractions = {}
     for vertebra in ordered:
         body, level = parts.bodies[vertebra.level], vertebra.level
         fractions[level] = body_fractions(
             points[cells[level]],
             {name: TriangleSurface(parts.points, body[parts.kinds[level] == k]) for name, k in SURFACE_NAMES.items()},
-            thickness_mm=thickness,
+            thickness_mm={} if layered else thickness,
             is_posterior=_Behind(vertebra, frame),
         )
+        if layered:
+            own = layered[level].fractions()
+            cells[level] = np.concatenate([layered[level].cells, cells[level]])
+            fractions[level] = {name: np.concatenate([own[name], f]) for name, f in fractions[level].items()}
     for name, disc in places.items():
         inside = nucleus_fraction(points[cells[name]], disc)
         fractions[name] = {"nucleus": inside, "annulus": 1.0 - inside}
@@ -156,8 +181,10 @@ def mesh_surfaces(
     axes, depth = _annulus(mesh, places)
     if element == "tet10":
         mesh = second_order(mesh)
-    check_quality(mesh, min_scaled_jacobian=min_scaled_jacobian)
-    return TetMesh(mesh, {v.level: v for v in ordered}, axes, depth)
+    check = check_layered_quality if layered else check_quality
+    check(mesh, min_scaled_jacobian=min_scaled_jacobian)
+    thin = sum(own.thin_points for own in layered.values())
+    return TetMesh(mesh, {v.level: v for v in ordered}, axes, depth, thin)
 
 
 @dataclass(frozen=True)
@@ -203,6 +230,13 @@ def _remeshed(vertebra: VertebraSurface, size_mm: float) -> VertebraSurface:
     return replace(vertebra, surface=surface, kind=kind.astype(np.int8))
 
 
+def _with_room(vertebra: VertebraSurface, depth: NDArray[np.float64]) -> VertebraSurface:
+    """A vertebra whose points lie clear of the ends of its layers."""
+    surface = vertebra.surface
+    points = make_room(surface.points, surface.triangles, vertebra.kind, depth)
+    return replace(vertebra, surface=TriangleSurface(points, surface.triangles))
+
+
 def _parts(vertebrae: tuple[VertebraSurface, ...], frame: Frame, size_mm: float, bulge_mm: float) -> _Parts:
     """Surfaces of bodies and discs."""
     kinds = dict(zip((v.level for v in vertebrae), facing_patches(vertebrae), strict=True))
@@ -242,13 +276,27 @@ def _check_wall(wall: NDArray[np.float64], body: TriangleSurface, *, disc: str, 
         )
 
 
+def _layered(
+    parts: _Parts, thickness_mm: Mapping[str, float], layer_cells: int
+) -> tuple[_Parts, dict[str, BodyLayers]]:
+    """The parts with their layers' points and their side walls cut below the rims, and the layers of each level."""
+    points, bodies, kinds, out = parts.points, dict(parts.bodies), dict(parts.kinds), {}
+    for level, triangles in parts.bodies.items():
+        own = offset_layers(
+            points, triangles, kinds[level], thickness_mm=thickness_mm, layer_cells=layer_cells, name=level
+        )
+        points, bodies[level], kinds[level], out[level] = own.points, own.triangles, own.kind, own
+    return _Parts(points, bodies, kinds, parts.discs), out
+
+
 def _filled(
-    parts: _Parts, size_mm: float, size_inside_mm: float, disc_size_mm: float
+    parts: _Parts, layered: Mapping[str, BodyLayers], size_mm: float, size_inside_mm: float, disc_size_mm: float
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.int64]]]:
-    """Points of the whole mesh, and the cells of every part."""
+    """Points of the whole mesh, and the cells of every part but for those of layers."""
     n = len(parts.points)
     points, cells = [parts.points], {}
-    surfaces = {level: TriangleSurface(parts.points, t) for level, t in parts.bodies.items()}
+    inside_layers = {level: own.inner for level, own in layered.items()}
+    surfaces = {level: TriangleSurface(parts.points, inside_layers.get(level, t)) for level, t in parts.bodies.items()}
     surfaces |= {name: TriangleSurface(parts.points, d.surface.triangles) for name, d in parts.discs.items()}
     added = 0
     for name, surface in surfaces.items():

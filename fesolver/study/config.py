@@ -182,7 +182,7 @@ _PARTS = ("posterior_elements", "cortical_thickness_mm", "endplate_thickness_mm"
 _OWN_KEYS: dict[str, tuple[str, ...]] = {
     "voxel": (*_PARTS, "spacing_mm", "shell"),
     "structured": (*_PARTS, "refinement", "element", "layer_cells"),
-    "tetrahedral": (*_PARTS, "size_mm", "size_inside_mm", "element"),
+    "tetrahedral": (*_PARTS, "size_mm", "size_inside_mm", "element", "layers", "layer_cells"),
     "foreign": (),
 }
 """Keys of `[segment]` that mean something on one kind of mesh and not on every other."""

@@ -129,7 +129,8 @@ class SegmentConfig(Table):
     """Which levels, on which cells.
 
     Spacing and shell are of voxel meshes; refinement and layer cells of structured ones; sizes of tetrahedra, half as
-    large again inside by default. Element is hex8 or hex20 on structured meshes, tet10 or tet4 on tetrahedra.
+    large again inside by default. Element is hex8 or hex20 on structured meshes, tet10 or tet4 on tetrahedra; there
+    shell and endplates are fractions of cells, or layers of cells of their own.
     Thicknesses and nucleus are of all: 0.35 mm and 40 % by default, or the recipe's own.
     """
 
@@ -146,6 +147,7 @@ class SegmentConfig(Table):
     refinement: Annotated[Number, Field(gt=0, le=16)] = 1.0
     element: Literal["hex8", "hex20", "tet4", "tet10"] | None = None
     layer_cells: Annotated[int, Field(ge=1, le=8)] = 1
+    layers: Literal["fractions", "conforming"] = "fractions"
 
     @field_validator("levels")
     @classmethod
@@ -408,6 +410,11 @@ class StudyConfig(Table):
             raise InputError(
                 "a mesh made elsewhere has one size: there is no coarser pair to solve", where="solver.floor",
                 fix="use floor = 'solver'; mesh it coarser and run a study of its own to see what the mesh does",
+            )  # fmt: skip
+        if self.mesh_kind == "tetrahedral" and self.segment.layers == "fractions" and self.segment.layer_cells != 1:
+            raise InputError(
+                "layer_cells means nothing where layers are fractions of cells", where="segment.layer_cells",
+                fix="set segment.layers = 'conforming', or leave it out",
             )  # fmt: skip
         if isinstance(self.input, SurfacesInput) and set(self.input.files) != set(self.segment.levels):
             raise InputError(

@@ -46,6 +46,8 @@ def mesh_vertebrae(config: StudyConfig, vertebrae: Sequence[VertebraSurface], co
         size_mm=segment.size_mm * coarsening,
         size_inside_mm=segment.size_inside_mm * coarsening,
         element=cast("Any", config.element),
+        layers=segment.layers,
+        layer_cells=segment.layer_cells,
         keep_posterior=config.input.kind == "surfaces" if keep is None else keep,
         **{name: value for name in given if (value := getattr(segment, name)) is not None},
     )

@@ -15,6 +15,7 @@ from surfaces.vertebra_shapes import SPACING, rotation_about, turned
 from typer.testing import CliRunner
 
 from fesolver.cli import app
+from fesolver.errors import InputError
 from fesolver.imaging.io import write_volume
 from fesolver.imaging.volume import Volume
 from fesolver.meshing import optional
@@ -349,3 +350,15 @@ def test_a_turned_segment_keeps_its_own_frame(tmp_path):
     for vertebra in data.vertebrae:
         # z runs along the line through the endplates' centroids; the patches are found triangle by triangle.
         assert_allclose(vertebra.frame.axes[2], turn[:, 2], rtol=0, atol=0.02)
+
+
+def test_conforming_layers_leave_no_mixed_cell_and_fractions_take_no_layer_cells(tmp_path):
+    write_bodies(tmp_path)
+    segment = {"layers": "conforming", "cortical_thickness_mm": 1.0, "endplate_thickness_mm": 1.0}
+    config = study(surface_tables(segment=segment), tmp_path)
+    regions = mesh_of_study(config).segment.mesh.regions
+    assert {name.split("/")[1] for name in regions} >= {"cortical", "superior_endplate", "trabecular"}
+    layers = [region for name, region in regions.items() if name.endswith(("cortical", "endplate"))]
+    assert all(np.all(region.fraction == 1.0) for region in layers)
+    with pytest.raises(InputError, match="layer_cells means nothing"):
+        study(surface_tables(segment={"layer_cells": 2}), tmp_path)

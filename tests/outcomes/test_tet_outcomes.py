@@ -100,6 +100,7 @@ SAME = {
 }
 
 
+@pytest.mark.long
 def test_every_outcome_of_quadratic_tetrahedra_is_that_of_quadratic_hexahedra():
     chosen = [outcome for outcome in select_outcomes() if outcome.name != "strength"]
     found, same = (numbers(evaluate(chosen, state)) for state in (tet10(), hex20()))

@@ -32,6 +32,7 @@ def coarse(study, spacing_mm: float):
     )
 
 
+@pytest.mark.long
 def test_the_lumbar_study_balances_says_its_calibration_is_assumed_and_moves_little(studies, tmp_path):
     study = coarse(load_study(studies / "ct_lumbar_vertebroplasty.toml"), 2.0)
 

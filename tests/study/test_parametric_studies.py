@@ -251,6 +251,7 @@ def test_the_report_names_mesh_fracture_and_fluid(fractured):
     assert (fractured.folder / "figures" / "section_von_mises.png").is_file()
 
 
+@pytest.mark.long
 def test_a_quadratic_study_runs_whole_and_is_nearly_as_stiff_as_the_linear_one(tmp_path):
     found = {}
     for element in ("hex8", "hex20"):
@@ -270,6 +271,7 @@ def test_a_quadratic_study_runs_whole_and_is_nearly_as_stiff_as_the_linear_one(t
     assert found["hex20"] == pytest.approx(found["hex8"], rel=0.04)
 
 
+@pytest.mark.long
 def test_a_coarser_pair_of_a_structured_study_gives_a_spacing_floor(tmp_path):
     config = study(
         segment={"refinement": 0.75}, treatment={"level": "L1", "volume_ml": 2.0}, solver={"floor": "spacing"}

@@ -200,6 +200,7 @@ def test_the_segment_frame_runs_from_the_lowest_to_the_highest_endplate():
     assert frame.axes[0, 0] > 0.99
 
 
+@pytest.mark.long
 @pytest.mark.data
 def test_scanned_levels_come_apart_as_a_lumbar_spine(data_dir):
     vertebrae = []

@@ -126,6 +126,7 @@ def test_tetrahedra_that_conform_to_the_layers_have_the_stiffness_of_hexahedra(c
     assert _stiffness(cut_up) == pytest.approx(_stiffness(hexahedra), rel=0.025)
 
 
+@pytest.mark.long
 @needs_gmsh
 @pytest.mark.tet
 def test_without_layers_coarse_tetrahedra_have_the_stiffness_of_hexahedra():

@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.cell_tables import cell_constants, cell_tables, refuse_inverted
-from fesolver.fem.constraints import rigid_maps
-from fesolver.fem.problem import Problem
+from fesolver.fem.constraints import rigid_force, rigid_maps
+from fesolver.fem.problem import Loads, Problem
 from fesolver.fem.threads import kernel_threads
 
-__all__ = ["StiffnessPattern", "assemble_stiffness", "free_dofs", "reduction_matrix", "stiffness_pattern"]
+__all__ = [
+    "StiffnessPattern",
+    "assemble_stiffness",
+    "free_dofs",
+    "nearest_unknowns",
+    "reduced_force",
+    "reduction_matrix",
+    "stiffness_pattern",
+]
 
 
 @dataclass(frozen=True)
@@ -257,3 +265,20 @@ def reduction_matrix(problem: Problem) -> Any:
         weights = np.concatenate([tie.weights for tie in problem.ties])
         P = P + csr_array((weights, (tie_rows, masters)), shape=(n, n)) @ P
     return P
+
+
+def reduced_force(problem: Problem, P: Any, force: NDArray[np.float64], loads: Loads) -> NDArray[np.float64]:
+    """Forces (n_free,) on the unknowns of `reduction_matrix`: P^T of nodal forces (n_points, 3), N, and rigid loads."""
+    out, maps = np.asarray(P.T @ force.ravel()), rigid_maps(problem)
+    at = len(out) - sum(len(rigid.free) for rigid in maps)
+    for rigid in maps:
+        out[at : at + len(rigid.free)] += rigid_force(rigid, loads.rigid.get(rigid.body.name))
+        at += len(rigid.free)
+    return out
+
+
+def nearest_unknowns(P: Any, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unknowns q of `reduction_matrix` whose displacement P q is nearest to u (3 n_points, ...), least squares."""
+    from scipy.sparse.linalg import splu
+
+    return np.asarray(splu((P.T @ P).tocsc()).solve(P.T @ u))

@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
-from fesolver.fem.assembly import assemble_stiffness, reduction_matrix, stiffness_pattern
+from fesolver.fem.assembly import (
+    assemble_stiffness,
+    nearest_unknowns,
+    reduced_force,
+    reduction_matrix,
+    stiffness_pattern,
+)
 from fesolver.fem.connections import connection_set
-from fesolver.fem.constraints import given_displacement, rigid_force, rigid_modes
+from fesolver.fem.constraints import given_displacement, rigid_modes
 from fesolver.fem.problem import Loads, Problem
 from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
@@ -61,7 +67,7 @@ class AssembledSystem(BaseSystem):
         import pyamg
 
         modes = rigid_modes(self._problem.points, self._problem.points.mean(axis=0)).reshape(-1, 6)
-        B = self._project(modes)
+        B = nearest_unknowns(self._P, modes)
         state = np.random.get_state()  # noqa: NPY002
         np.random.seed(0)  # noqa: NPY002 (pyamg estimates spectral radii from numpy's global generator)
         try:
@@ -94,20 +100,11 @@ class AssembledSystem(BaseSystem):
             precondition = other._factor.aspreconditioner(cycle="V").matvec
         return LinearView(n, np.arange(n), self._P, lambda x: np.asarray(self._A @ x), precondition)
 
-    def _project(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Free unknowns whose displacement is nearest to u (3 n_points, ...) in the least-squares sense."""
-        from scipy.sparse.linalg import splu
-
-        return np.asarray(splu((self._P.T @ self._P).tocsc()).solve(self._P.T @ u))
-
     def _solve_one(self, loads: Loads, options: SolveOptions) -> Raw:
         lift = given_displacement(self._problem, loads)
         external = np.zeros_like(lift) if loads.nodal_force is None else loads.nodal_force
-        b = self._P.T @ (external.ravel() - self._K @ lift.ravel())
-        start = self._P.shape[1] - sum(len(r.free) for r in self._rigid)
-        for rigid in self._rigid:
-            b[start : start + len(rigid.free)] += rigid_force(rigid, loads.rigid.get(rigid.body.name))
-            start += len(rigid.free)
+        force = external - (self._K @ lift.ravel()).reshape(-1, 3)
+        b = reduced_force(self._problem, self._P, force, loads)
         norm_b = float(np.linalg.norm(b))
         if norm_b == 0.0:
             return Raw(lift, None, [0.0], True)
@@ -134,7 +131,7 @@ class AssembledSystem(BaseSystem):
     ) -> tuple[NDArray[np.float64], list[float]]:
         """Preconditioned conjugate gradients on the true residual."""
         A, M = self._A, self._factor.aspreconditioner(cycle="V")
-        x = np.zeros_like(b) if u0 is None else self._project((u0 - lift).ravel())
+        x = np.zeros_like(b) if u0 is None else nearest_unknowns(self._P, (u0 - lift).ravel())
         norm_b = float(np.linalg.norm(b))
         r = b - A @ x
         norms = [float(np.linalg.norm(r)) / norm_b]

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import ConvergenceError
+from fesolver.fem.assembly import nearest_unknowns, reduced_force
 from fesolver.fem.cavity import enclosed_volume
 from fesolver.fem.connections import ConnectionSet, connection_set
-from fesolver.fem.constraints import given_displacement, rigid_force, rigid_maps
+from fesolver.fem.constraints import given_displacement
 from fesolver.fem.problem import Loads, Problem
 from fesolver.fem.recovery import internal_force
 from fesolver.solvers.active_set import ActiveSetProblem, ActiveSetResult, FluidRows, solve_active_set
 from fesolver.solvers.cavities import cavity_forces
-from fesolver.solvers.linear_view import LinearView, Vector
+from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.solution import ConnectionState, Progress
 
@@ -63,14 +64,16 @@ class ConnectedSystem:
         """
         problem = system.problem
         elements = connection_set(problem)
-        remake = None
-        if system.knows_elements:
-            remake = lambda pieces: system.linear_view(elements.tangent(pieces))  # noqa: E731
-        view = system.linear_view(elements.tangent(elements.first_piece()) if system.knows_elements else None)
+
+        def view_for(pieces: NDArray[np.int64]) -> LinearView:
+            return system.linear_view(elements.tangent(pieces))
+
+        knows = system.knows_elements
+        view = view_for(elements.first_piece()) if knows else system.linear_view(None)
         B = (elements.matrix @ view.P).tocsr()
         spread = type(B)((B.data, view.places[B.indices], B.indptr), shape=(elements.count, view.size))
         spread.sort_indices()
-        return cls(problem, view, remake, elements, spread)
+        return cls(problem, view, view_for if knows else None, elements, spread)
 
     def solve(self, loads: Loads, u0: NDArray[np.float64] | None, rtol: float, progress: Progress | None) -> Raw:
         """One load case (initial strain as nodal forces already)."""
@@ -78,14 +81,10 @@ class ConnectedSystem:
         force = -internal_force(self.problem, lift) if lift.any() else np.zeros_like(lift)
         if loads.nodal_force is not None:
             force = force + loads.nodal_force
-        q = np.asarray(self.view.P.T @ force.ravel())
-        at = len(q) - sum(len(r.free) for r in rigid_maps(self.problem))
-        for rigid in rigid_maps(self.problem):
-            q[at : at + len(rigid.free)] += rigid_force(rigid, loads.rigid.get(rigid.body.name))
-            at += len(rigid.free)
+        q = reduced_force(self.problem, self.view.P, force, loads)
         given = np.asarray(self.elements.matrix @ lift.ravel())
         case = ActiveSetProblem(self.elements, self.B, given, self.view.spread(q), self._fluid(lift))
-        x0 = None if u0 is None else self._unknowns(u0 - lift)
+        x0 = None if u0 is None else self.view.spread(nearest_unknowns(self.view.P, (u0 - lift).ravel()))
         found = solve_active_set(case, self.view, x0=x0, rtol=rtol, progress=progress, remake=self.remake)
         return Raw(
             u=self.view.displacement(found.x) + lift,
@@ -127,13 +126,6 @@ class ConnectedSystem:
                 gradient[n], given[n] = self.view.force(g), float(np.sum(g * lift))
         volume = np.array([enclosed_volume(self.problem.points, c.facets) / c.bulk_modulus for c in cavities])
         return FluidRows(gradient, given, volume.reshape(len(cavities)))
-
-    def _unknowns(self, u: NDArray[np.float64]) -> Vector:
-        """Unknowns whose displacement is nearest to u in the least-squares sense, up to ties."""
-        from scipy.sparse.linalg import splu
-
-        P = self.view.P
-        return self.view.spread(np.asarray(splu((P.T @ P).tocsc()).solve(P.T @ u.ravel())))
 
     def _states(self, found: ActiveSetResult) -> dict[str, ConnectionState]:
         """Elongation, force and piece by group."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +12,25 @@ from scipy import ndimage
 
 from fesolver.anatomy.frames import Frame
 from fesolver.anatomy.levels import LEVELS, sort_levels
-from fesolver.bone.density import DENSITY_KINDS, DensityKind
+from fesolver.bone.density import DensityKind
 from fesolver.errors import InputError
 from fesolver.imaging.frames import geometry_in, segment_frame
 from fesolver.imaging.indicator import Indicator, smooth_indicator
 from fesolver.imaging.parts import VertebraParts, body_mask, locate_vertebrae
+from fesolver.imaging.segment_density import check_density, label_fractions, with_density
 from fesolver.imaging.volume import LabelVolume, SegmentImage, Volume
 
-__all__ = ["build_segment_image", "mean_over_cells"]
+__all__ = ["build_segment_image"]
 
 _log = logging.getLogger("fesolver")
 
 _MARGIN_CELLS = 3
 _MAX_VOLUME_CHANGE = 0.04
 _MAX_CELLS = 200_000_000
+_LEFT_OUT = 0.4
+"""Level of the smoothed label of posterior elements that are left out: below one half, so that they reach the body."""
+_ROOT_MM = 3.0
+"""Shortest way, backwards, that bone goes on where an arch is rooted; what is thinner lies on the wall. A choice."""
 
 
 @dataclass(frozen=True)
@@ -68,47 +73,6 @@ class _Piece:
         return points
 
 
-def mean_over_cells(
-    volume: Volume, *, frame: Frame, origin: NDArray[np.float64], spacing: float, shape: tuple[int, int, int]
-) -> NDArray[np.float64]:
-    """Mean of an image over every cell of a grid.
-
-    Parameters
-    ----------
-    volume : Volume
-        Any quantity on any grid.
-    frame : Frame
-        Frame of the target grid in scanner space.
-    origin : (3,) ndarray
-        Lower corner of its cell (0, 0, 0) in that frame, mm.
-    spacing : float
-        Cell edge, mm.
-    shape : tuple of int
-        Cells along x, y, z.
-
-    Returns
-    -------
-    (nx, ny, nz) ndarray
-        Mean of the trilinear interpolant, at two samples or more per cell and per source voxel along each axis.
-
-    Notes
-    -----
-    A trilinear hat function integrates to one voxel's volume, so every source voxel counts with its own volume wherever
-    the cells lie, and the total is kept.
-    """
-    from fesolver.imaging.resample_kernels import cell_means
-
-    inverse = np.linalg.inv(volume.affine[:3, :3])
-    matrix = inverse @ frame.axes.T * spacing
-    offset = inverse @ (frame.to_parent(origin) - volume.affine[:3, 3])
-    # Source voxels crossed by one cell edge; two samples for each.
-    parts = np.maximum(2, np.ceil(2.0 * np.linalg.norm(matrix, axis=0) - 1e-9)).astype(np.int64)
-    values = np.ascontiguousarray(volume.values, dtype=np.float64)
-    if min(values.shape) < 2:
-        raise InputError(f"the image is a single slice: {values.shape} voxels", fix="give a volume")
-    return np.asarray(cell_means(values, matrix, offset, tuple(int(n) for n in shape), parts))
-
-
 def _cut_fraction(indicator: Indicator, cut: tuple[NDArray[np.float64], NDArray[np.float64]] | None) -> float:
     """Part of the label's voxels, as cubes, on the body's side of the cut plane."""
     if cut is None:
@@ -122,12 +86,9 @@ def _cut_fraction(indicator: Indicator, cut: tuple[NDArray[np.float64], NDArray[
 
 
 def _pieces(
-    labels: LabelVolume,
-    parts: Mapping[str, VertebraParts],
-    subregions: LabelVolume | None,
-    keep_posterior: bool,
-) -> list[_Piece]:
-    """What goes on the grid, bodies first."""
+    labels: LabelVolume, parts: Mapping[str, VertebraParts], subregions: LabelVolume | None
+) -> tuple[list[_Piece], list[_Piece]]:
+    """Bodies, and posterior elements."""
     bodies: list[_Piece] = []
     posterior: list[_Piece] = []
     for number, (level, found) in enumerate(parts.items(), start=1):
@@ -141,13 +102,13 @@ def _pieces(
         if found.cut_point is not None and found.cut_normal is not None:
             cut = (found.cut_point, found.cut_normal)
         for is_body, voxels in pairs:
-            if is_body or (keep_posterior and found.source != "body_labels" and voxels.any()):
+            if is_body or (found.source != "body_labels" and voxels.any()):
                 indicator = smooth_indicator(voxels, labels.affine, where=f"level {level}")
                 share = _cut_fraction(indicator, cut)
                 volume = float(indicator.mask.sum()) * indicator.voxel_volume
                 volume *= share if is_body or cut is None else 1.0 - share
                 (bodies if is_body else posterior).append(_Piece(level, number, is_body, indicator, cut, volume))
-    return bodies + posterior
+    return bodies, posterior
 
 
 def _grid_around(pieces: Sequence[_Piece], frame: Frame, spacing: float) -> _Grid:
@@ -254,12 +215,22 @@ def _assign(pieces: Sequence[_Piece], grid: _Grid) -> tuple[NDArray[np.int8], ND
     return body, posterior
 
 
-def _refuse_bad_input(
-    density: Volume, labels: LabelVolume, kind: str, levels: Sequence[str], spacing_mm: float
-) -> tuple[str, ...]:
+def _left_out(pieces: Sequence[_Piece], grid: _Grid, body: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Posterior number of each cell that holds no body, as far as the grid reaches; slivers behind a wall left out."""
+    out = np.zeros(grid.shape, dtype=np.int8)
+    n = int(np.ceil(_ROOT_MM / grid.spacing))
+    for piece in pieces:
+        box, field = _field_on_grid(piece, grid)
+        own = np.zeros(grid.shape, dtype=bool)
+        own[box] = (field > _LEFT_OUT) & (body[box] == 0)
+        # What reaches the end of the grid goes on beyond it.
+        longer = np.pad(own, ((0, 0), (0, n), (0, 0)), mode="edge")
+        out[ndimage.binary_opening(longer, np.ones((1, n, 1), dtype=bool))[:, : grid.shape[1]]] = piece.number
+    return out
+
+
+def _refuse_bad_input(labels: LabelVolume, levels: Sequence[str], spacing_mm: float) -> tuple[str, ...]:
     """Check what the front end is given; return the levels in order."""
-    if kind not in DENSITY_KINDS:
-        raise InputError(f"density kind {kind!r} is unknown", fix=f"use one of {', '.join(DENSITY_KINDS)}")
     if not (np.isfinite(spacing_mm) and spacing_mm > 0):
         raise InputError(f"spacing_mm must be positive, not {spacing_mm}")
     ordered = sort_levels(levels)
@@ -272,25 +243,9 @@ def _refuse_bad_input(
         raise InputError(f"levels {', '.join(ordered)} leave one out", fix="a segment is a run of neighbouring levels")
     if not np.issubdtype(labels.values.dtype, np.integer):
         raise InputError(f"labels are {labels.values.dtype}, not integers")
-    if labels.values.ndim != 3 or density.values.ndim != 3 or min(labels.values.shape + density.values.shape) < 2:
-        raise InputError(
-            f"CT {density.values.shape} and labels {labels.values.shape} must be volumes of two voxels or more per axis"
-        )
+    if labels.values.ndim != 3 or min(labels.values.shape) < 2:
+        raise InputError(f"labels {labels.values.shape} must be a volume of two voxels or more per axis")
     return ordered
-
-
-def _refuse_outside(density: Volume, used: NDArray[np.bool_], grid: _Grid) -> None:
-    """Raise where bone cells lie outside the CT, or over voxels that are not finite."""
-    cells = np.argwhere(used)
-    points = grid.frame.to_parent(grid.origin + (cells + 0.5) * grid.spacing)
-    index = density.to_index(points)
-    outside = ((index < -0.5) | (index > np.array(density.values.shape) - 0.5)).any(axis=1)
-    if outside.any():
-        raise InputError(
-            f"{int(outside.sum())} of {len(cells)} bone cells lie outside the CT",
-            where=f"near {np.round(points[outside].mean(axis=0), 1).tolist()} mm (LPS)",
-            fix="the CT and its labels are not in the same space, or the CT is cropped",
-        )
 
 
 def build_segment_image(
@@ -341,18 +296,20 @@ def build_segment_image(
     Each label's 0/1 indicator is smoothed and interpolated by a cubic spline at the cells (averaged over sub-points
     where a cell is larger than a voxel), and the label furthest above its level wins. The level is the one that
     encloses the volume of the label's own voxels: near one half for a body, lower for thin processes, so neither
-    shrinks. Density is the cell mean of the trilinear interpolant, before any floor. Cells of two bodies that touch
-    are cleared on the lower side: bodies are joined by discs only.
+    shrinks. Density is the exact mean of the CT's voxels over each cell, before any floor: bone mass is kept. Cells of
+    two bodies that touch are cleared on the lower side: bodies are joined by discs only.
     """
-    ordered = _refuse_bad_input(density, labels, kind, levels, spacing_mm)
+    check_density(density, kind)
+    ordered = _refuse_bad_input(labels, levels, spacing_mm)
     parts = locate_vertebrae(labels, levels=ordered, subregions=subregions)
     frame = segment_frame({level: part.geometry for level, part in parts.items()}, ordered)
-    pieces = _pieces(labels, parts, subregions, keep_posterior)
+    bodies, arches = _pieces(labels, parts, subregions)
+    pieces = [*bodies, *arches] if keep_posterior else bodies
     grid = _grid_around(pieces, frame, float(spacing_mm))
     body, posterior = _assign(pieces, grid)
     _separate_bodies(body, ordered, grid)
     change: dict[str, float] = {}
-    for piece in (piece for piece in pieces if piece.is_body):
+    for piece in bodies:
         own, crumbs = _largest_part(body == piece.number)
         body[(body == piece.number) & ~own] = 0
         if crumbs:
@@ -364,34 +321,19 @@ def build_segment_image(
                 f"{spacing_mm} mm (at most {100 * _MAX_VOLUME_CHANGE:.0f} % is accepted)",
                 fix="use a smaller spacing_mm; if that does not help, the label is in pieces or welded to another",
             )
-    _refuse_outside(density, body > 0, grid)
-    means = mean_over_cells(density, frame=frame, origin=grid.origin, spacing=grid.spacing, shape=grid.shape)
-    used = (body > 0) | (posterior > 0)
-    if not np.isfinite(means[used]).all():
-        bad = np.argwhere(used & ~np.isfinite(means))
-        place = frame.to_parent(grid.origin + (bad.mean(axis=0) + 0.5) * grid.spacing)
-        raise InputError(
-            f"the CT has no finite value in {len(bad)} bone cells",
-            where=f"near {np.round(place, 1).tolist()} mm (LPS)",
-            fix="repair the CT: NaN and infinite voxels are not filled in",
-        )
-    fractions = {
-        name: np.clip(
-            mean_over_cells(volume, frame=frame, origin=grid.origin, spacing=grid.spacing, shape=grid.shape), 0.0, 1.0
-        )
-        for name, volume in (extra or {}).items()
-    }
-    return SegmentImage(
+    image = SegmentImage(
         spacing=np.full(3, grid.spacing),
         origin=grid.origin,
         frame=frame,
         levels=ordered,
         body=body,
         posterior=posterior,
-        density=np.where(np.isfinite(means), means, 0.0),
+        density=np.zeros(grid.shape),
         kind=kind,
         vertebrae={level: geometry_in(frame, part.geometry) for level, part in parts.items()},
         source_spacing_mm=float(density.spacing.max()),
         volume_change=change,
-        extra=fractions,
+        extra={},
+        left_out=None if keep_posterior else _left_out(arches, grid, body),
     )
+    return replace(with_density(image, density, kind), extra=label_fractions(image, extra or {}))

@@ -118,7 +118,7 @@ class SegmentImage:
     posterior : (nx, ny, nz) int8 ndarray
         The same for posterior elements; all 0 when they are left out.
     density : (nx, ny, nz) ndarray
-        Cell mean of the calibrated CT, g/cm3, not floored.
+        Cell mean of the calibrated CT, g/cm3, not floored; 0 outside bone.
     kind : DensityKind
         What the density is equivalent to.
     vertebrae : mapping of str to VertebraGeometry
@@ -128,7 +128,9 @@ class SegmentImage:
     volume_change : mapping of str to float
         Per level: volume on this grid over volume of the label voxels, minus 1.
     extra : mapping of str to (nx, ny, nz) ndarray
-        Volume fractions of further labels, e.g. `cement`, `implant`.
+        Volume fractions of further labels, e.g. `cement`, `implant`; 0 outside bone.
+    left_out : (nx, ny, nz) int8 ndarray, optional
+        Where posterior elements that are no part of the image lie beside its bodies, numbered as `posterior`.
     """
 
     spacing: NDArray[np.float64]
@@ -143,3 +145,4 @@ class SegmentImage:
     source_spacing_mm: float
     volume_change: Mapping[str, float]
     extra: Mapping[str, NDArray[np.float64]]
+    left_out: NDArray[np.int8] | None = None

@@ -53,7 +53,7 @@ def layer_fractions(
     lose 29 % of its shell, whatever its stairs. n is the
     normal of `BodyFaces`. Faces that are not along the steepest
     axis are risers of the same stairs and add nothing. Endplates come first, cortex takes its part of what is left; the
-    roots of posterior elements that are kept carry no cortex.
+    roots of posterior elements carry no cortex, whether these are meshed or not: the bone goes on there.
     """
     for name, t in (
         ("cortical_thickness_mm", cortical_thickness_mm),

@@ -96,7 +96,7 @@ def body_faces(
     level : str
         Which body.
     body, posterior : (nx, ny, nz) int8 ndarray
-        0 or 1 + position of the level, as in the image, after cleaning.
+        0 or 1 + position of the level, as in the image, after cleaning; posterior elements meshed or not.
     disc : (nx, ny, nz) int8 ndarray
         0 or 1 + position of the disc's upper level.
 

@@ -13,9 +13,9 @@ from fesolver.anatomy.dimensions import VertebraDimensions, vertebra_dimensions
 from fesolver.bone.density import DensityKind
 from fesolver.bone.tissue import Tissue
 from fesolver.errors import InputError
+from fesolver.imaging.cell_averages import cell_averages
 from fesolver.imaging.frames import oriented_frame
 from fesolver.imaging.volume import Volume
-from fesolver.meshing.cell_averages import cell_averages
 from fesolver.meshing.field_density import field_density
 from fesolver.meshing.tetrahedra import TetMesh
 from fesolver.surfaces.vertebra import INFERIOR_ENDPLATE, OUTER, SUPERIOR_ENDPLATE, VertebraSurface

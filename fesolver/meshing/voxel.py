@@ -79,6 +79,11 @@ def _free_posterior(image: SegmentImage, body: NDArray[np.int8], disc: NDArray[n
     return posterior
 
 
+def _left_out(image: SegmentImage) -> NDArray[np.int8]:
+    """Posterior elements that are not meshed, as far as the image knows them."""
+    return image.posterior if image.left_out is None else image.left_out
+
+
 def _is_connected(occupied: NDArray[np.bool_], body: NDArray[np.int8], image: SegmentImage) -> NDArray[np.bool_]:
     """Largest face-connected component of everything; it must hold every body."""
     parts, count = ndimage.label(occupied)
@@ -222,6 +227,7 @@ def mesh_segment(
         disc[tuple(found.cells.T)] = number
         discs.append(found)
     posterior = _free_posterior(image, body, disc) if keep_posterior else np.zeros_like(body)
+    roots = posterior if keep_posterior else np.where((body == 0) & (disc == 0), _left_out(image), 0).astype(np.int8)
     occupied = _is_connected((body > 0) | (disc > 0) | (posterior > 0), body, image)
     lattice, cell_ids, point_ids = _number(occupied, image)
 
@@ -234,7 +240,7 @@ def mesh_segment(
             regions[name] = region
 
     for number, level in enumerate(image.levels, start=1):
-        faces = body_faces(image, level, body, posterior, disc)
+        faces = body_faces(image, level, body, roots, disc)
         thickness = (cortical_thickness_mm, endplate_thickness_mm)
         for name, values in _body_regions(image, level, body == number, faces, thickness, shell).items():
             add(name, values)

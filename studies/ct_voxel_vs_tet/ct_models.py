@@ -12,10 +12,10 @@ from scipy.spatial import cKDTree
 from fesolver.bone.mixing import mix_elasticity
 from fesolver.bone.tissue import Region, Tissue
 from fesolver.fem.problem import Problem
+from fesolver.imaging.cell_averages import cell_averages
 from fesolver.imaging.volume import Volume
 from fesolver.loading.load_case import LoadCase
 from fesolver.loading.pads import TOP, pad_constraints
-from fesolver.meshing.cell_averages import cell_averages
 from fesolver.meshing.regions import cell_centroids, cell_volumes, region_volume
 from fesolver.meshing.spine_mesh import SpineMesh, Surface
 from fesolver.outcomes.surface import FacetSurface

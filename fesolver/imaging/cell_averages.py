@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fesolver.errors import InputError
 from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.problem import ElementName
+from fesolver.imaging.cell_averages_kernels import all_cell_integrals
 from fesolver.imaging.volume import Volume
-from fesolver.meshing.cell_averages_kernels import all_cell_integrals
 
 __all__ = ["CellAverages", "cell_averages"]
 
@@ -42,7 +42,7 @@ def cell_averages(
     element: ElementName,
     volume: Volume,
     *,
-    outside: Literal["error", "nearest"] = "error",
+    outside: Literal["error", "nearest", "covered"] = "error",
     least_covered: float = 0.99,
 ) -> CellAverages:
     """Exact mean of a voxel-wise constant field over every cell.
@@ -57,9 +57,9 @@ def cell_averages(
         What they are. Cells of order 2 are taken with straight edges, through their corners.
     volume : Volume
         The field; any orientation, flip and anisotropic spacing.
-    outside : {"error", "nearest"}
-        What becomes of a cell covered less than `least_covered`: refused, or given the value of the voxel nearest to
-        its centroid.
+    outside : {"error", "nearest", "covered"}
+        What becomes of a cell covered less than `least_covered`: refused, given the value of the voxel nearest to its
+        centroid, or the mean over whatever of it is covered (0 where nothing is).
     least_covered : float
         In (0, 1]. A cell covered at least so far has the mean over its covered part.
 
@@ -119,9 +119,9 @@ def cell_averages(
     covered = np.clip(sums[:, 1] / sums[:, 2], 0.0, 1.0)
     mean = np.divide(sums[:, 0], sums[:, 1], out=np.zeros(len(cells)), where=covered > 1e-12)
     short = np.flatnonzero(covered < least_covered)
-    if len(short):
-        if outside == "error":
-            _refuse_outside(points, cells, covered, short, least_covered)
+    if len(short) and outside == "error":
+        _refuse_outside(points, cells, covered, short, least_covered)
+    if len(short) and outside == "nearest":
         mean[short] = _nearest(volume, points[cells[short, : solid.n_corners]].mean(axis=1))
     return CellAverages(mean, covered, size)
 

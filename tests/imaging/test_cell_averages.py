@@ -10,8 +10,8 @@ from solid_meshes import solid_box
 from fesolver.errors import InputError
 from fesolver.fem.elements import ELEMENTS, shape_functions, shape_gradients
 from fesolver.fem.threads import kernel_threads
+from fesolver.imaging.cell_averages import cell_averages
 from fesolver.imaging.volume import Volume
-from fesolver.meshing.cell_averages import cell_averages
 from fesolver.meshing.quality import mesh_quality
 
 SHAPE = (9, 7, 8)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 __all__ = ["SERIAL_LIMIT", "kernel_threads", "threads_for"]
 
@@ -31,9 +34,8 @@ def kernel_threads(count: int | None = None) -> Iterator[None]:
     on more threads: with both held, the bits of a result do not depend on either.
     """
     from numba import config, get_num_threads, set_num_threads
-    from threadpoolctl import threadpool_limits
 
-    with _kernels, threadpool_limits(1, user_api="blas"):
+    with _kernels, _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
         before = get_num_threads()
         if count is not None:
             set_num_threads(min(count, int(vars(config)["NUMBA_NUM_THREADS"])))
@@ -41,3 +43,11 @@ def kernel_threads(count: int | None = None) -> Iterator[None]:
             yield
         finally:
             set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> Any:
+    """The loaded libraries that have threads; looked for again (5 ms) once more modules are imported."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -360,7 +360,8 @@ def _first_level(
 def _size(places: NDArray[np.float64], starts: NDArray[np.int64], columns: NDArray[np.int32]) -> float:
     """A length, mm, of the order of a cell: the median distance of some thousand nodes from their neighbours."""
     some = np.arange(0, len(places), max(1, len(places) // 4096))
-    apart = np.concatenate(
-        [np.zeros(0)] + [np.linalg.norm(places[columns[starts[i] : starts[i + 1]]] - places[i], axis=1) for i in some]
-    )
+    count = starts[some + 1] - starts[some]
+    own = np.repeat(some, count)
+    at = np.arange(len(own)) + np.repeat(starts[some] - (np.cumsum(count) - count), count)
+    apart = np.linalg.norm(places[columns[at]] - places[own], axis=1)
     return float(np.median(apart[apart > 0.0])) if apart.any() else 1.0

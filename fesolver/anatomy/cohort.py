@@ -25,7 +25,7 @@ from fesolver.anatomy.t_score import t_score_density
 from fesolver.bone.degeneration import GEOMETRY_GRADES
 from fesolver.errors import InputError
 
-__all__ = ["CohortMember", "random_cohort"]
+__all__ = ["CohortMember", "member_of_cohort", "random_cohort"]
 
 # Purpose numbers in `SeedSequence(seed, spawn_key=(case, purpose))`; a number is never given to anything else.
 _PERSON, _SIZE, _LEVELS, _HOLLOWS, _T_SCORE, _DENSITY, _DISCS = range(7)
@@ -110,11 +110,11 @@ def random_cohort(
             raise InputError(f"{name} is {value!r}, not a whole number of 0 or more")
     spread = CohortSpread() if spread is None else spread
     ordered = sort_levels(levels)
-    return tuple(_member(case, int(seed), ordered, spread) for case in range(int(n)))
+    return tuple(member_of_cohort(case, int(seed), ordered, spread) for case in range(int(n)))
 
 
-def _member(case: int, seed: int, levels: tuple[str, ...], spread: CohortSpread) -> CohortMember:
-    """One case from its number and the seed alone."""
+def member_of_cohort(case: int, seed: int, levels: tuple[str, ...], spread: CohortSpread) -> CohortMember:
+    """One case of a cohort from its number and the seed alone, as `random_cohort` has it; levels cranial first."""
     person = _stream(seed, case, _PERSON)
     sex: Sex = "female" if person.uniform() < spread.fraction_female else "male"
     age = float(person.uniform(*spread.age_years))

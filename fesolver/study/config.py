@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import itertools
 import json
 import os
 import re
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from fesolver.anatomy.dimensions import DIMENSION_UNITS, DiscDimensions, VertebraDimensions
-from fesolver.anatomy.levels import disc_name
 from fesolver.errors import InputError
+from fesolver.study.design.factor_tables import study_factors
+from fesolver.study.design.factors import try_factors
+from fesolver.study.keys import SIZED_BY, idle_keys, kind_of_mesh, with_value
 from fesolver.study.messages import as_input_error
 from fesolver.study.schema import SCHEMA, StudyConfig
 from fesolver.study.toml_file import read_toml
 
-__all__ = ["StudyConfig", "config_hash", "load_study", "study_from_dict", "with_value"]
+__all__ = ["StudyConfig", "by_content", "config_hash", "is_path_key", "load_study", "study_from_dict", "with_value"]
 
 
-def config_hash(config: StudyConfig, *, without: tuple[str, ...] = ()) -> str:
-    """SHA-256 of the resolved configuration as canonical JSON, top-level tables in `without` left out."""
-    data = config.model_dump(mode="json", by_alias=True)
+def config_hash(config: StudyConfig, *, without: tuple[str, ...] = (), files: Mapping[str, str] | None = None) -> str:
+    """SHA-256 of the resolved configuration as canonical JSON, top-level tables in `without` left out.
+
+    Paths that `files` knows count by their hash, not by their place.
+    """
+    data = by_content(config.model_dump(mode="json", by_alias=True), files or {})
     for key in without:
         data.pop(key, None)
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def by_content(node: Any, files: Mapping[str, str]) -> Any:
+    """Tables of tables with every path that `files` knows replaced by the hash of what is there."""
+    if not files:
+        return node
+    if isinstance(node, dict):
+        return {key: by_content(value, files) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [by_content(value, files) for value in node]
+    return files.get(node) or node if isinstance(node, str) else node
 
 
 def load_study(path: str | Path) -> StudyConfig:
@@ -68,6 +81,7 @@ def study_from_dict(data: dict[str, Any], *, source: str = "study", base: Path |
     data = _expand(data, source, base or Path.cwd(), ())
     if isinstance(data.get("sweep"), dict):
         data["sweep"] = _flatten(data["sweep"], source)
+    _place_files(data, source, base or Path.cwd())
     _check_mesh_keys(data, source)
     try:
         config = StudyConfig.model_validate(data)
@@ -84,73 +98,15 @@ def study_from_dict(data: dict[str, Any], *, source: str = "study", base: Path |
             )
         for value in values:
             with_value(config, {key: value}, source=source)
-    return config
-
-
-def with_value(config: StudyConfig, values: dict[str, float], *, source: str = "sweep") -> StudyConfig:
-    """The same study with some numeric keys (dotted) set; raises `InputError` where one does not exist."""
-    data = config.model_dump(mode="json", by_alias=True)
-    for key, value in values.items():
-        *tables, leaf = key.split(".")
-        node: Any = data
-        if key in _dimension_keys(data):
-            data["input"][tables[1]].setdefault(tables[2], {}).setdefault(leaf, 0.0)
-        for table in tables:
-            node = node.get(table) if isinstance(node, dict) else None
-        if not isinstance(node, dict) or leaf not in node:
-            known = _sweepable_keys(data)
-            dimensions = _dimension_keys(data)
-            close = difflib.get_close_matches(key, [*known, *dimensions], n=1)
-            more = ", and dimensions such as " + dimensions[0] if dimensions else ""
-            hint = f"did you mean {close[0]!r}?" if close else f"numeric keys: {', '.join(known)}{more}"
-            raise InputError(f"sweep key {key!r} is not a key of this study", where=f"{source}: [sweep]", fix=hint)
-        if isinstance(node[leaf], bool | str | list | dict):
-            raise InputError(
-                f"sweep key {key!r} is not a number", where=f"{source}: [sweep]", fix="sweep numeric keys only"
-            )
-        node[leaf] = value
     try:
-        return StudyConfig.model_validate(data)
-    except ValidationError as error:
-        shown = ", ".join(f"{key} = {value:g}" for key, value in values.items())
-        raise as_input_error(error, f"{source}: [sweep] {shown}") from None
-
-
-def _dimension_keys(data: dict[str, Any]) -> list[str]:
-    """Dotted names of every dimension of a parametric segment, given in the study or not."""
-    if data["input"]["kind"] != "parametric":
-        return []
-    levels = data["segment"]["levels"]
-    owners = {
-        "dimensions": (levels, VertebraDimensions),
-        "discs": ([disc_name(*pair) for pair in itertools.pairwise(levels)], DiscDimensions),
-    }
-    return [
-        f"input.{table}.{owner}.{entry.name}"
-        for table, (names, record) in owners.items()
-        for owner in names
-        for entry in fields(record)
-        if entry.name in DIMENSION_UNITS
-    ]
-
-
-def _sweepable_keys(data: dict[str, Any]) -> list[str]:
-    """Dotted names of the keys that hold a number and mean something on the study's kind of mesh."""
-    idle = _idle_keys(_mesh_kind(data) or "voxel")
-    return [key for key in _numeric_keys(data) if key not in {f"segment.{name}" for name in idle}]
-
-
-def _numeric_keys(data: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted names of the keys that hold a number."""
-    out: list[str] = []
-    for key, value in data.items():
-        if key in ("sweep", "schema"):
-            continue
-        if isinstance(value, dict):
-            out += _numeric_keys(value, f"{prefix}{key}.")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            out.append(prefix + key)
-    return out
+        factors = study_factors(config)
+        if config.factors:
+            try_factors(config, factors)
+    except InputError as error:
+        raise InputError(
+            error.what, where=f"{source}: {error.where}" if error.where else source, fix=error.fix
+        ) from None
+    return config
 
 
 _PATH_KEYS = ("ct", "labels", "subregions", "cement_label", "implant_label", "file")
@@ -174,48 +130,55 @@ def _expand(node: Any, source: str, base: Path, keys: tuple[str, ...]) -> Any:
         return value
 
     text = re.sub(r"\$\{(\w+)\}", replace, node)
-    is_path = keys[:1] == ("input",) and (keys[-1] in _PATH_KEYS or keys[1:2] == ("files",))
+    is_path = keys == ("design", "file") or is_path_key(keys)
     return str((base / text).absolute()) if is_path else text
 
 
-_PARTS = ("posterior_elements", "cortical_thickness_mm", "endplate_thickness_mm", "nucleus_area_fraction")
-_OWN_KEYS: dict[str, tuple[str, ...]] = {
-    "voxel": (*_PARTS, "spacing_mm", "shell"),
-    "structured": (*_PARTS, "refinement", "element", "layer_cells"),
-    "tetrahedral": (*_PARTS, "size_mm", "size_inside_mm", "element", "layers", "layer_cells"),
-    "foreign": (),
-}
-"""Keys of `[segment]` that mean something on one kind of mesh and not on every other."""
-
-_SIZED_BY = {"voxel": "spacing_mm", "structured": "refinement", "tetrahedral": "size_mm"}
+def is_path_key(keys: tuple[str, ...]) -> bool:
+    """Whether a key of `[input]`, as its steps, holds a path."""
+    return keys[:1] == ("input",) and (keys[-1] in _PATH_KEYS or keys[1:2] == ("files",))
 
 
-def _idle_keys(kind: str) -> set[str]:
-    """Keys of `[segment]` that mean nothing on a kind of mesh."""
-    return {key for keys in _OWN_KEYS.values() for key in keys} - set(_OWN_KEYS[kind])
+def _place_files(data: dict[str, Any], source: str, base: Path) -> None:
+    """Make paths that factors set absolute, as those in `[input]` are."""
+    tables = data.get("factors")
+    for table in tables.values() if isinstance(tables, dict) else ():
+        if not isinstance(table, dict):
+            continue
+        keys = [table["key"]] if isinstance(table.get("key"), str) else table.get("key") or []
+        if keys and all(isinstance(key, str) and is_path_key(tuple(key.split("."))) for key in keys):
+            steps = tuple(keys[0].split("."))
+            for name in ("values", "base"):
+                if isinstance(table.get(name), list):
+                    table[name] = [_expand(value, source, base, steps) for value in table[name]]
+                elif isinstance(table.get(name), str):
+                    table[name] = _expand(table[name], source, base, steps)
+        for level in table["levels"] if isinstance(table.get("levels"), list) else ():
+            if isinstance(level, dict) and isinstance(level.get("set"), dict):
+                level["set"] = _placed_settings(level["set"], source, base, ())
 
 
-def _mesh_kind(data: dict[str, Any]) -> str | None:
-    """What a study that has not been checked yet is meshed with; None where its tables do not say."""
-    given, segment = data.get("input"), data.get("segment")
-    if not isinstance(given, dict) or not isinstance(segment, dict):
-        return None
-    defaults = {"ct": "voxels", "synthetic": "voxels", "parametric": "hexahedra", "surfaces": "tetrahedra"}
-    cells = segment.get("cells") or defaults.get(str(given.get("kind")))
-    if given.get("kind") == "mesh":
-        return "foreign"
-    return {"voxels": "voxel", "hexahedra": "structured", "tetrahedra": "tetrahedral"}.get(str(cells))
+def _placed_settings(node: Mapping[str, Any], source: str, base: Path, above: tuple[str, ...]) -> dict[str, Any]:
+    """What a level sets, its paths absolute; keys may be dotted or nested."""
+    out: dict[str, Any] = {}
+    for key, value in node.items():
+        steps = (*above, *key.split("."))
+        if isinstance(value, dict):
+            out[key] = _placed_settings(value, source, base, steps)
+        else:
+            out[key] = _expand(value, source, base, steps) if isinstance(value, str) else value
+    return out
 
 
 def _check_mesh_keys(data: dict[str, Any], source: str) -> None:
     """Refuse keys of `[segment]` and `[calibration]` that the kind of mesh or input has no use for."""
-    kind = _mesh_kind(data)
+    kind = kind_of_mesh(data)
     if kind is None:
         return
     swept = [key.removeprefix("segment.") for key in data.get("sweep", {}) if key.startswith("segment.")]
-    idle = [key for key in (*data["segment"], *swept) if key in _idle_keys(kind)]
+    idle = [key for key in (*data["segment"], *swept) if key in idle_keys(kind)]
     if idle:
-        sized = f"cells are sized by segment.{_SIZED_BY[kind]}" if kind in _SIZED_BY else "the mesh has its cells"
+        sized = f"cells are sized by segment.{SIZED_BY[kind]}" if kind in SIZED_BY else "the mesh has its cells"
         raise InputError(
             f"{idle[0]} means nothing on a {kind} mesh", where=f"{source}: segment.{idle[0]}",
             fix=f"leave it out; {sized}",

@@ -13,11 +13,12 @@ from fesolver.anatomy.recipe import SpineRecipe
 from fesolver.bone.density import DensityKind
 from fesolver.errors import InputError
 from fesolver.imaging.volume import LabelVolume, Volume
+from fesolver.study.cohort_input import cohort_member, disc_grades, member_table, member_text
 from fesolver.study.config import StudyConfig
 from fesolver.study.geometry_record import fracture_lines, override_lines
 from fesolver.study.input_files import calibration_line, file_hash, placed
 from fesolver.study.recipe import build_recipe, density_text
-from fesolver.study.schema import CtInput, MeshInput, ParametricInput, SurfacesInput, SyntheticInput
+from fesolver.study.schema import CtInput, MeshInput, ParametricInput, RecipeTable, SurfacesInput, SyntheticInput
 from fesolver.study.surface_inputs import MeshData, SurfaceData, read_mesh, read_surfaces
 
 __all__ = ["ParametricData", "SegmentData", "StudyData", "read_data"]
@@ -136,14 +137,28 @@ def _synthetic(config: StudyConfig, given: SyntheticInput) -> SegmentData:
 
 def _parametric(config: StudyConfig, given: ParametricInput) -> ParametricData:
     """A recipe, and what in it is not as published."""
-    recipe = build_recipe(given, config.segment.levels, config.disc.degeneration)
-    findings = [*override_lines(recipe), *fracture_lines(recipe)]
+    member = cohort_member(config)
+    table: RecipeTable = given if member is None else member_table(given, member)
+    recipe = build_recipe(table, config.segment.levels, disc_grades(config))
+    findings = [*_given_lines(recipe, given), *fracture_lines(recipe)]
+    if member is not None and given.cohort is not None:
+        findings.insert(0, member_text(given.cohort, member))
     findings += [f"{name}: degeneration {grade}" for name, grade in recipe.degeneration.items() if grade != "none"]
     scale, offset = config.bone.density_scale, config.bone.density_offset_g_cm3
-    text = f"parametric segment, {density_text(given)}"
+    text = f"parametric segment, {density_text(table)}"
     if (scale, offset) != (1.0, 0.0):
         text += f"; density changed: times {scale:g}, {1e3 * offset:+g} mg/cm3"
     return ParametricData(recipe, text, tuple(findings))
+
+
+def _given_lines(recipe: SpineRecipe, given: ParametricInput) -> list[str]:
+    """Every dimension that the study itself gives, beside the published one; those of a cohort are drawn."""
+    lines = override_lines(recipe)
+    if given.cohort is None:
+        return lines
+    owners = {**given.dimensions, **given.discs}
+    starts = tuple(f"{owner}: {name} = " for owner, values in owners.items() for name in values)
+    return [line for line in lines if starts and line.startswith(starts)]
 
 
 def _from_files(config: StudyConfig, given: CtInput) -> SegmentData:

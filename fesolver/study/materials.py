@@ -82,7 +82,7 @@ def study_materials(config: StudyConfig) -> dict[str, Material]:
         if grade == "none":
             continue
         try:
-            graded = disc_materials(grade)
+            graded = disc_materials(grade, unpublished=disc.unpublished_grades)
         except InputError as error:
             raise InputError(error.what, where=f"[disc.degeneration] {name}", fix=error.fix) from error
         materials[f"{name}/nucleus"] = graded.nucleus

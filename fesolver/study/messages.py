@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,7 +16,6 @@ from fesolver.study.schema import (
     StudyConfig,
     SurfacesInput,
     SyntheticInput,
-    TissueConfig,
 )
 
 __all__ = ["as_input_error"]
@@ -129,11 +128,14 @@ def _known_keys(root: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
             model = None
         elif model is None:
             model = _INPUTS.get(step, CtInput)
-        elif isinstance(step, int):
-            model = TissueConfig
-        elif step in model.model_fields:  # the others are names in a table of tables, such as levels
-            annotation = model.model_fields[step].annotation
-            options = [a for a in getattr(annotation, "__args__", (annotation,)) if isinstance(a, type)]
-            model = next((a for a in options if issubclass(a, BaseModel)), root)
+        elif step in model.model_fields:  # the others are names or numbers in a table or list of tables
+            model = _table_in(model.model_fields[step].annotation) or root
     fields = (model or root).model_fields
     return [field.alias or name for name, field in fields.items()]
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """The table that a key holds, or holds a list or table of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _table_in(part)) is not None), None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from fesolver.bone.conversions import convert
 from fesolver.bone.density import Density, DensityKind
-from fesolver.bone.materials import BoneMaterial
+from fesolver.bone.materials import BoneMaterial, Material
 from fesolver.bone.mixing import MixReport, mix_elasticity
 from fesolver.bone.tissue import Tissue
 from fesolver.errors import InputError
@@ -18,25 +19,31 @@ from fesolver.loading.load_case import LoadCase
 from fesolver.loading.pads import PadSetup, pad_constraints
 from fesolver.meshing.regions import cell_centroids, cell_volumes, region_volume
 from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.study.cohort_input import disc_grades
 from fesolver.study.config import StudyConfig
 from fesolver.study.connections import elastic_materials, study_connections
 from fesolver.study.inputs import StudyData
+from fesolver.study.kept import Kept
 from fesolver.study.materials import study_materials
 from fesolver.study.schema import MeshInput, ParametricInput, SurfacesInput
 from fesolver.study.segments import MeshedSegment, mesh_segment_of
 from fesolver.study.stages import Stages
 from fesolver.treatment.cement import CementPlan, CementReport, inject_cement
+from fesolver.treatment.cement_report import MM3_PER_ML
 
 __all__ = [
     "Extras",
     "Model",
     "Models",
+    "body_volume",
     "build_models",
     "check_tables",
+    "intact_model",
     "is_same_stiffness",
     "label_part_notes",
     "make_problem",
     "study_load_case",
+    "treated_model",
 ]
 
 
@@ -118,11 +125,33 @@ class Models:
         return self.treated or self.intact
 
 
-def build_models(config: StudyConfig, data: StudyData, stages: Stages, *, coarsening: float = 1.0) -> Models:
+def build_models(
+    config: StudyConfig, data: StudyData, stages: Stages, *, coarsening: float = 1.0, kept: Kept[Any] | None = None
+) -> Models:
     """Mesh a segment and give it its stiffness, intact and treated, on cells `coarsening` times as large."""
-    segment = mesh_segment_of(config, data, stages, coarsening)
+    segment = mesh_segment_of(config, data, stages, coarsening, kept)
     with stages("mesh"):
-        return replace(_states(config, segment), image=segment.image)
+        intact = intact_model(config, segment)
+        return Models(intact, treated_model(config, intact), segment.image)
+
+
+def intact_model(config: StudyConfig, segment: MeshedSegment) -> Model:
+    """A meshed segment with its constants and connections."""
+    mesh, tissue = segment.mesh, segment.tissue
+    soft, sources = study_connections(config, mesh, tissue, _materials(config), segment.joints)
+    extra = Extras(segment.cavities, soft, segment.ties, sources)
+    return replace(_with_stiffness(config, mesh, tissue), extras=extra)
+
+
+def treated_model(config: StudyConfig, intact: Model) -> Model | None:
+    """The treated model on the mesh of the intact one, that one itself without cement (0 ml); None where untreated."""
+    plan = _cement_plan(config, intact)
+    if plan is None:
+        return None
+    mesh, tissue, report = inject_cement(intact.mesh, intact.tissue, plan)
+    if tissue is intact.tissue:
+        return replace(intact, cement=report)
+    return replace(_with_stiffness(config, mesh, tissue), cement=report, extras=intact.extras)
 
 
 def study_load_case(config: StudyConfig) -> LoadCase:
@@ -141,22 +170,6 @@ def study_load_case(config: StudyConfig) -> LoadCase:
     )
 
 
-def _states(config: StudyConfig, segment: MeshedSegment) -> Models:
-    """Intact and treated model on one mesh; without cement (0 ml) the treated one is the intact one."""
-    mesh, tissue = segment.mesh, segment.tissue
-    soft, sources = study_connections(config, mesh, tissue, study_materials(config), segment.joints)
-    extra = Extras(segment.cavities, soft, segment.ties, sources)
-    intact = replace(_with_stiffness(config, mesh, tissue), extras=extra)
-    plan = _cement_plan(config)
-    if plan is None:
-        return Models(intact, None)
-    treated_mesh, treated_tissue, report = inject_cement(mesh, tissue, plan)
-    if treated_tissue is tissue:
-        return Models(intact, replace(intact, cement=report))
-    treated = _with_stiffness(config, treated_mesh, treated_tissue)
-    return Models(intact, replace(treated, cement=report, extras=extra))
-
-
 def check_tables(config: StudyConfig) -> None:
     """Check what the tables alone can tell, before any file is read.
 
@@ -165,7 +178,7 @@ def check_tables(config: StudyConfig) -> None:
     InputError
         If a law, conversion or grade is unknown, or the treatment or the load is incomplete.
     """
-    bone = study_materials(config)["trabecular"]
+    bone = _materials(config)["trabecular"]
     kind: DensityKind = config.calibration.density_kind if config.calibration else "rho_qct"  # that of the phantom
     given = config.input
     if isinstance(given, ParametricInput) or (isinstance(given, SurfacesInput | MeshInput) and given.ct is None):
@@ -176,18 +189,40 @@ def check_tables(config: StudyConfig) -> None:
     except InputError as error:
         raise InputError(error.what, where=error.where or "[bone]", fix=error.fix) from error
     study_load_case(config)
-    _cement_plan(config)
+    _cement_plan(config, None)
 
 
-def _cement_plan(config: StudyConfig) -> CementPlan | None:
-    """The plan of the study's `[treatment]` table."""
-    plan = config.treatment
-    return None if plan is None else CementPlan(**plan.model_dump(exclude={"kind"}))
+def _cement_plan(config: StudyConfig, intact: Model | None) -> CementPlan | None:
+    """The plan of the study's `[treatment]` table; a fraction of the body is taken of the mesh, 0 ml without one."""
+    table = config.treatment
+    if table is None:
+        return None
+    plan = table.model_dump(exclude={"kind", "fill_fraction"})
+    if table.fill_fraction is not None:
+        body = 0.0 if intact is None else body_volume(intact.mesh, intact.tissue, table.level)
+        plan["volume_ml"] = table.fill_fraction * body / MM3_PER_ML
+    return CementPlan(**plan)
+
+
+def body_volume(mesh: SpineMesh, tissue: Tissue, level: str) -> float:
+    """Volume of a vertebral body without its posterior elements, mm3, as reports on cement take it."""
+    volumes = cell_volumes(mesh)
+    return sum(
+        float(np.sum(region.fraction * volumes[region.cells]))
+        for name, region in tissue.regions.items()
+        if name.startswith(f"{level}/") and name != f"{level}/posterior"
+    )
+
+
+def _materials(config: StudyConfig) -> dict[str, Material]:
+    """Material of every kind of region, with the disc grades of a cohort's member where there is one."""
+    disc = config.disc.model_copy(update={"degeneration": dict(disc_grades(config))})
+    return study_materials(config.model_copy(update={"disc": disc}))
 
 
 def _with_stiffness(config: StudyConfig, mesh: SpineMesh, tissue: Tissue) -> Model:
     """Add the elastic constants."""
-    materials = elastic_materials(config, study_materials(config))
+    materials = elastic_materials(config, _materials(config))
     elasticity, mix = mix_elasticity(tissue, materials, volumes=cell_volumes(mesh), centroids=cell_centroids(mesh))
     return Model(mesh=mesh, tissue=tissue, elasticity=elasticity, mix=mix)
 

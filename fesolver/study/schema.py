@@ -10,7 +10,9 @@ from pydantic import Field, field_validator, model_validator
 from fesolver.anatomy.dimensions import LEVELS_WITH_DIMENSIONS
 from fesolver.bone.density import DensityKind
 from fesolver.errors import InputError
+from fesolver.study.schema_design import ClusterTable, DesignTable, FactorTable
 from fesolver.study.schema_inputs import (
+    CohortTable,
     CtInput,
     FractureConfig,
     Input,
@@ -36,6 +38,7 @@ __all__ = [
     "SCHEMA",
     "BoneConfig",
     "CalibrationConfig",
+    "CohortTable",
     "ConnectionsConfig",
     "CtInput",
     "DiscConfig",
@@ -147,7 +150,7 @@ class SegmentConfig(Table):
     refinement: Annotated[Number, Field(gt=0, le=16)] = 1.0
     element: Literal["hex8", "hex20", "tet4", "tet10"] | None = None
     layer_cells: Annotated[int, Field(ge=1, le=8)] = 1
-    layers: Literal["fractions", "conforming"] = "fractions"
+    layers: Literal["conforming", "fractions"] = "conforming"
 
     @field_validator("levels")
     @classmethod
@@ -213,20 +216,32 @@ class DiscConfig(Table):
     fibres: Flag = True
     fibre_layers: Flag | None = None
     degeneration: dict[str, str] = Field(default_factory=dict)
+    unpublished_grades: Literal["refuse", "interpolate", "healthy"] = "refuse"
 
 
 class TreatmentConfig(Table):
-    """Cement augmentation of one vertebra."""
+    """Cement augmentation of one vertebra: so many ml, 6 by default, or a fraction of the body's volume."""
 
     kind: Literal["vertebroplasty"] = "vertebroplasty"
     level: str
-    volume_ml: NotNegative = 6.0
+    volume_ml: NotNegative | None = None
+    fill_fraction: Annotated[Number, Field(ge=0, lt=1)] | None = None
     approach: Literal["bipedicular", "unipedicular_left", "unipedicular_right", "point"] = "bipedicular"
     center_mm: tuple[Finite, Finite, Finite] | None = None
     center_frame: Literal["body", "segment", "scanner"] = "body"
     lateral_fraction: Fraction = 0.25
     depth_fraction: Fraction = 1.0 / 3.0
     axial_stretch: Positive = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_amount(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        given = [key for key in ("volume_ml", "fill_fraction") if table.get(key) is not None]
+        if len(given) == 2:
+            raise InputError("give either volume_ml or fill_fraction", fix="one of them, not both")
+        return table if given else {**table, "volume_ml": 6.0}
 
 
 class LoadConfig(Table):
@@ -333,6 +348,8 @@ class OutputConfig(Table):
     """What to keep."""
 
     fields: Literal["all", "first", "none"] = "first"
+    records: Literal["all", "first", "none"] = "all"
+    outcomes: tuple[str, ...] | None = None
 
 
 MeshKind = Literal["voxel", "structured", "tetrahedral", "foreign"]
@@ -371,6 +388,9 @@ class StudyConfig(Table):
     solver: SolverConfig = SolverConfig()
     output: OutputConfig = OutputConfig()
     sweep: dict[str, tuple[Finite, ...]] = Field(default_factory=dict)
+    factors: dict[str, FactorTable] = Field(default_factory=dict)
+    design: DesignTable | None = None
+    cluster: ClusterTable | None = None
 
     @property
     def mesh_kind(self) -> MeshKind:

@@ -12,6 +12,7 @@ from fesolver.errors import InputError
 from fesolver.study.tables_base import Finite, Flag, NotNegative, Positive, Table, ordered_levels
 
 __all__ = [
+    "CohortTable",
     "CtInput",
     "FractureConfig",
     "Input",
@@ -103,15 +104,41 @@ class RecipeTable(Table):
         return self
 
 
+class CohortTable(Table):
+    """One member of a seeded random cohort; of one sex and of some ages, where asked for."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    member: Annotated[int, Field(ge=0)]
+    sex: Literal["female", "male"] | None = None
+    age_years: tuple[Finite, Finite] | None = None
+
+
 class ParametricInput(RecipeTable):
-    """A parametric segment on a structured mesh."""
+    """A parametric segment on a structured mesh: published sizes, or those of a member of a random cohort."""
 
     kind: Literal["parametric"]
+    cohort: CohortTable | None = None
 
     @model_validator(mode="after")
     def _some_density(self) -> ParametricInput:
-        if self.t_score is None and self.density_g_cm3 is None and not self.compartments_g_cm3:
-            raise InputError("the segment has no density", fix="give t_score, density_g_cm3 or compartments_g_cm3")
+        has_density = self.t_score is not None or self.density_g_cm3 is not None or bool(self.compartments_g_cm3)
+        if self.cohort is None and not has_density:
+            raise InputError(
+                "the segment has no density", fix="give t_score, density_g_cm3, compartments_g_cm3 or a cohort"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_drawn_twice(self) -> ParametricInput:
+        keys = ("t_score", "density_g_cm3", "compartments_g_cm3", "sex")
+        given = [] if self.cohort is None else [key for key in keys if getattr(self, key) not in (None, {})]
+        if self.cohort is not None and self.size != 1.0:
+            given.append("size")
+        if given:
+            raise InputError(
+                f"{given[0]} of a cohort's member is drawn, and given too",
+                fix=f"leave out input.{given[0]}, or the cohort; single dimensions may be given",
+            )
         return self
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["ProgressReporter", "SilentProgress"]
+from fesolver.study.engine.task import Row, Task
+
+__all__ = ["CaseReporter", "ProgressReporter", "SilentCases", "SilentProgress"]
 
 
 class ProgressReporter(Protocol):
@@ -33,4 +35,33 @@ class SilentProgress:
         """Ignore."""
 
     def done(self, name: str, seconds: float) -> None:
+        """Ignore."""
+
+
+class CaseReporter(Protocol):
+    """What a run of many cases tells about itself."""
+
+    def start(self, total: int, reused: int) -> None:
+        """A run of `total` cases begins, of which `reused` need not be computed."""
+        ...
+
+    def case(self, task: Task, row: Row, done: int, failed: int) -> None:
+        """A case has come back; `done` and `failed` count those computed in this run, this one with them."""
+        ...
+
+    def finish(self) -> None:
+        """No more will come; called once after `start`, however the run ends."""
+        ...
+
+
+class SilentCases:
+    """Says nothing."""
+
+    def start(self, total: int, reused: int) -> None:
+        """Ignore."""
+
+    def case(self, task: Task, row: Row, done: int, failed: int) -> None:
+        """Ignore."""
+
+    def finish(self) -> None:
         """Ignore."""

@@ -23,10 +23,10 @@ from fesolver.fem.hooke import rotate_elasticity
 from fesolver.outcomes.load_share import body_force_split
 from fesolver.outcomes.registry import evaluate, select_outcomes
 from fesolver.outcomes.state import SolvedState
-from fesolver.study.config import StudyConfig, load_study, study_from_dict
+from fesolver.study.config import StudyConfig, load_study
 from fesolver.study.inputs import read_data
 from fesolver.study.model import Model, build_models
-from fesolver.study.solving import SolvedPair, solve_pair
+from fesolver.study.solving import SolvedPair, SolveOptions, solve_pair
 from fesolver.study.stages import Stages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,7 +109,7 @@ def variant_config(study: str, name: str, spacing_mm: float) -> StudyConfig | No
         data[table][leaf] = chosen
     if name not in WITH_TREATMENT:
         data["treatment"] = None
-    return study_from_dict(data)
+    return StudyConfig.model_validate(data)
 
 
 def slack_families(model: Model, state: SolvedState) -> dict[str, NDArray[np.bool_]]:
@@ -141,7 +141,8 @@ def solve(config: StudyConfig, *, slack: bool, threads: int | None) -> tuple[Sol
     built = build_models(config, read_data(config), Stages())
     intact, treated = built.intact, built.treated
     models = [intact] if treated is None else [intact, treated]
-    pair = solve_pair(config, intact, treated, stages=Stages(), threads=threads, with_looser=False)
+    how = SolveOptions(Stages(), threads, with_looser=False)
+    pair = solve_pair(config, intact, treated, how)
     if not slack:
         return pair, {}
     before: list[dict[str, NDArray[np.bool_]]] = []
@@ -155,9 +156,7 @@ def solve(config: StudyConfig, *, slack: bool, threads: int | None) -> tuple[Sol
             break
         before = now
         loose = [without(model, families) for model, families in zip(models, now, strict=True)]
-        pair = solve_pair(
-            config, loose[0], loose[1] if len(loose) > 1 else None, stages=Stages(), threads=threads, with_looser=False
-        )
+        pair = solve_pair(config, loose[0], loose[1] if len(loose) > 1 else None, how)
     return pair, {"rounds": rounds, "part of the families slack": part, "part still changing": changing}
 
 

@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from fesolver.solvers.voxels import Fixed, Pad, VoxelSolution, VoxelSystem, prepare_voxels, solve_voxels
     from fesolver.study.config import StudyConfig, load_study, study_from_dict
     from fesolver.study.demo import demo_study
+    from fesolver.study.design.plan import plan_study
+    from fesolver.study.explain.compare import compare_results
     from fesolver.study.refinement import study_convergence
-    from fesolver.study.runner import RunSummary, run_study
+    from fesolver.study.results_table import long_table, paired, results_table
+    from fesolver.study.runner import RunOptions, RunSummary, run_study
 
 _HOMES = {
     "fesolver.anatomy.cohort": ("random_cohort",),
@@ -53,6 +56,7 @@ _HOMES = {
         "Problem",
         "RigidBody",
         "RigidLoad",
+    "RunOptions",
     ),
     "fesolver.fem.quadrature_fields": ("body_force",),
     "fesolver.fem.recovery": ("recover_fields",),
@@ -68,8 +72,11 @@ _HOMES = {
     "fesolver.solvers.voxels": ("Fixed", "Pad", "VoxelSolution", "VoxelSystem", "prepare_voxels", "solve_voxels"),
     "fesolver.study.config": ("StudyConfig", "load_study", "study_from_dict"),
     "fesolver.study.demo": ("demo_study",),
+    "fesolver.study.design.plan": ("plan_study",),
+    "fesolver.study.explain.compare": ("compare_results",),
     "fesolver.study.refinement": ("study_convergence",),
-    "fesolver.study.runner": ("RunSummary", "run_study"),
+    "fesolver.study.results_table": ("long_table", "paired", "results_table"),
+    "fesolver.study.runner": ("RunOptions", "RunSummary", "run_study"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -89,6 +96,7 @@ __all__ = [
     "Problem",
     "RigidBody",
     "RigidLoad",
+    "RunOptions",
     "RunSummary",
     "SpineRecipe",
     "StudyConfig",
@@ -97,20 +105,25 @@ __all__ = [
     "__version__",
     "body_force",
     "build_column",
+    "compare_results",
     "compare_shapes",
     "convergence_study",
     "ct_density",
     "demo_study",
     "estimate_error",
     "load_study",
+    "long_table",
     "mesh_column",
     "outer_facets",
+    "paired",
+    "plan_study",
     "prepare",
     "prepare_voxels",
     "pressure_force",
     "random_cohort",
     "read_results",
     "recover_fields",
+    "results_table",
     "run_study",
     "solve_voxels",
     "springs",

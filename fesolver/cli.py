@@ -104,6 +104,19 @@ Version = Annotated[
 ]
 Study = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result folder.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Cases at once; as many as cores and memory allow, by default."),
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Compute cases again that have failed before.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Take more than 10,000 cases.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Compute on a Dask cluster: tcp://HOST:PORT of its scheduler."),
+]
+UseCluster = Annotated[
+    bool, typer.Option("--cluster", help="Compute in jobs of the batch system that [cluster] of the study names.")
+]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip figures and report.html.")]
 
 
@@ -171,19 +184,31 @@ def run(
     ] = None,
     no_report: NoReport = False,
     overwrite: Overwrite = False,
+    workers: Workers = None,
+    retry_failed: RetryFailed = False,
+    yes: Yes = False,
+    scheduler: Scheduler = None,
+    cluster: UseCluster = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
     threads: Threads = None,
 ) -> int:
-    """Run a study: every case intact and treated, tables, fields, figures and a report."""
+    """Run a study, or what of it is missing: every case intact and treated, tables, fields, figures and a report."""
     from fesolver.study.config import load_study
 
+    if (scheduler is not None or cluster) and (workers is not None or (scheduler is not None and cluster)):
+        raise InputError("--scheduler, --cluster and --workers exclude each other", fix="keep one of them")
     return _run(
         _Options.of(context),
         load_study(study),
         out or Path("results") / study.stem,
         no_report=no_report,
         overwrite=overwrite,
+        workers=workers,
+        retry_failed=retry_failed,
+        yes=yes,
+        scheduler=scheduler,
+        cluster=cluster,
     )
 
 
@@ -196,11 +221,13 @@ def check(
         Path | None,
         typer.Option("--picture", metavar="PNG", help="Where the picture goes; by default NAME_check.png here."),
     ] = None,
+    workers: Workers = None,
+    yes: Yes = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
     threads: Threads = None,
 ) -> int:
-    """Check a study without solving it: sizes, memory, expected time, findings, and a picture of the model."""
+    """Check a study without solving it: cases, memory, disk, expected time, findings, and a picture of the model."""
     from fesolver.report.check_picture import write_check_picture
     from fesolver.report.check_text import check_lines
     from fesolver.report.style import check_picture_path
@@ -209,7 +236,7 @@ def check(
 
     path = picture or Path(f"{study.stem}_check.png")
     check_picture_path(path)
-    checked = check_study(load_study(study), threads=_Options.of(context).threads)
+    checked = check_study(load_study(study), threads=_Options.of(context).threads, workers=workers, yes=yes)
     try:
         write_check_picture(checked, path)
     except OSError as error:
@@ -327,20 +354,46 @@ def main() -> None:
     app()
 
 
-def _run(options: _Options, config: StudyConfig, out: Path, *, no_report: bool, overwrite: bool) -> int:
+def _run(
+    options: _Options,
+    config: StudyConfig,
+    out: Path,
+    *,
+    no_report: bool,
+    overwrite: bool,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    yes: bool = False,
+    scheduler: str | None = None,
+    cluster: bool = False,
+) -> int:
     """Run a study, draw, report, and say in a few lines what came out."""
+    from fesolver.report.case_progress import case_reporter
     from fesolver.report.progress import progress_reporter, timed_stage
-    from fesolver.study.runner import run_study
+    from fesolver.study.runner import RunOptions, run_study
 
     with progress_reporter(quiet=options.is_quiet) as progress:
-        summary = run_study(config, out, overwrite=overwrite, threads=options.threads, progress=progress)
+        how = RunOptions(
+            threads=options.threads,
+            workers=workers,
+            retry_failed=retry_failed,
+            yes=yes,
+            scheduler=scheduler,
+            use_cluster=cluster,
+            progress=progress,
+            cases=lambda words: case_reporter(quiet=options.is_quiet, workers=words),
+        )
+        summary = run_study(config, out, overwrite=overwrite, options=how)
         if not no_report:
             from fesolver.report.figures import write_figures
             from fesolver.report.html import write_report
+            from fesolver.report.results import read_results
+            from fesolver.report.study_report import write_study_files
 
             try:
                 with timed_stage(progress, "figures and report"):
                     write_figures(summary.out)
+                    write_study_files(read_results(summary.out))
                     write_report(summary.out)
             except BaseException:
                 _remove_report(summary.out)
@@ -361,7 +414,8 @@ def _remove_report(out: Path) -> None:
     """Take away figures and a report that were not finished."""
     import shutil
 
-    shutil.rmtree(out / "figures", ignore_errors=True)
+    for name in ("figures", "tables"):
+        shutil.rmtree(out / name, ignore_errors=True)
     (out / "report.html").unlink(missing_ok=True)
 
 
@@ -392,3 +446,6 @@ def _start_logging(options: _Options) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         log.addHandler(handler)
+
+
+import fesolver.cli_studies  # noqa: E402, F401  its commands join the app, and need what stands above

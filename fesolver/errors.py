@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConvergenceError", "FesolverError", "InputError", "MissingDependencyError"]
+__all__ = ["ClusterError", "ConvergenceError", "FesolverError", "InputError", "MissingDependencyError"]
 
 
 class FesolverError(Exception):
@@ -42,5 +42,11 @@ class MissingDependencyError(InputError, ImportError):
 
 class ConvergenceError(FesolverError):
     """An iterative solve did not reach its tolerance; there is no result."""
+
+    exit_code = 3
+
+
+class ClusterError(FesolverError):
+    """What computed elsewhere is gone before it was done; results that came back are kept."""
 
     exit_code = 3

@@ -97,14 +97,14 @@ def test_failed_cases_end_with_three_and_keep_the_report(study):
 @pytest.mark.parametrize("arguments", [["--threads", "2", "demo"], ["demo", "--threads", "2"]])
 def test_options_hold_before_and_after_the_command(study, arguments):
     assert runner.invoke(app, arguments).exit_code == 0
-    assert study["asked"]["threads"] == 2
+    assert study["asked"]["options"].threads == 2
 
 
 @pytest.mark.parametrize("arguments", [["--threads", "2", "demo"], ["demo", "--threads", "2"]])
 def test_the_option_beats_the_environment_wherever_it_stands(study, arguments):
     runner.invoke(app, arguments, env={"FESOLVER_NUM_THREADS": "3"})
 
-    assert study["asked"]["threads"] == 2
+    assert study["asked"]["options"].threads == 2
 
 
 def test_quiet_prints_nothing(study):

@@ -30,12 +30,21 @@ def check_lines(check: StudyCheck) -> list[str]:
     return [
         f"segment:  {', '.join(mesh.levels)}{how}",
         f"cells:    {_thousands(check.n_cells)} {cells}, {_thousands(check.n_dof)} unknowns",
-        f"cases:    {check.n_cases}",
-        f"memory:   {_thousands(round(check.memory_mb))} MB",
+        f"cases:    {_thousands(check.n_cases)}{_workers(check)}",
+        *(f"factor:   {factor}" for factor in check.factors),
+        f"memory:   {_thousands(round(check.memory_mb))} MB{' for each worker' if check.n_workers > 1 else ''}",
+        f"disk:     {_thousands(max(1, round(check.disk_mb)))} MB",
         f"time:     {_duration(check.seconds_estimate)}",
         *(_image_lines(image) if image is not None else _parametric_lines(check)),
         *(f"found:    {finding}" for finding in check.findings),
     ]
+
+
+def _workers(check: StudyCheck) -> str:
+    """Who would compute them, where there are several."""
+    if check.n_workers == 1:
+        return ""
+    return f", {check.n_workers} at once with {check.threads} thread{'' if check.threads == 1 else 's'} each"
 
 
 def _image_lines(image: SegmentImage) -> list[str]:

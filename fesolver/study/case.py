@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,16 +14,16 @@ from fesolver.outcomes.change import Change, changes
 from fesolver.outcomes.equilibrium import SIDEWAYS_WARNING, check_equilibrium, list_reactions
 from fesolver.outcomes.error_estimate import estimate_error
 from fesolver.outcomes.load_share import SHELL_RESOLVED_SOURCE_MM
-from fesolver.outcomes.registry import evaluate, select_outcomes
+from fesolver.outcomes.registry import evaluate, required_solves, select_outcomes
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 from fesolver.study.config import StudyConfig
 from fesolver.study.connections import connection_record, rotation_lines
 from fesolver.study.geometry_record import cavity_record, geometry_record, mesh_text, mesh_warnings, surface_record
 from fesolver.study.inputs import ParametricData, StudyData
 from fesolver.study.materials import axial_fibre_note, study_materials
-from fesolver.study.memory import check_memory
-from fesolver.study.model import Model, build_models, label_part_notes
-from fesolver.study.solving import SolvedPair, SolvedSet, solve_pair
+from fesolver.study.model import Model, label_part_notes, treated_model
+from fesolver.study.reuse import Reuse, SolvedModel
+from fesolver.study.solving import SolvedPair, SolvedSet, SolveOptions, solve_pair
 from fesolver.study.stages import Stages
 from fesolver.study.surface_inputs import SurfaceData
 
@@ -60,7 +59,15 @@ class CaseResult:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def run_case(config: StudyConfig, data: StudyData, *, stages: Stages, threads: int | None = None) -> CaseResult:
+def run_case(
+    config: StudyConfig,
+    data: StudyData,
+    *,
+    stages: Stages,
+    threads: int | None = None,
+    reuse: Reuse | None = None,
+    with_record: bool = True,
+) -> CaseResult:
     """Mesh, solve and evaluate one case.
 
     Parameters
@@ -73,6 +80,10 @@ def run_case(config: StudyConfig, data: StudyData, *, stages: Stages, threads: i
         Stopwatch.
     threads : int, optional
         For the solver.
+    reuse : Reuse, optional
+        What other cases have left, and take from this one.
+    with_record : bool
+        Whether `record` is wanted whole; without it, it has the notes alone.
 
     Returns
     -------
@@ -83,25 +94,31 @@ def run_case(config: StudyConfig, data: StudyData, *, stages: Stages, threads: i
     FesolverError
         Whatever stands in the way of a result.
     """
-    built = build_models(config, data, stages)
-    check_memory(built.intact.mesh, has_connections=config.connections.is_used)
-    intact, treated = built.intact, built.treated
-    pair = solve_pair(config, intact, treated, stages=stages, threads=threads)
+    reuse = reuse or Reuse()
+    outcomes = select_outcomes(config.output.outcomes)
     settings = OutcomeSettings(**config.outcomes.model_dump())
-    outcomes = select_outcomes()
+    has_isolated = "isolated" in required_solves(outcomes)
 
     def values(states: SolvedSet) -> tuple[Value, ...]:
-        return tuple(evaluate(outcomes, states.segment, states.isolated, settings))
+        with stages("outcomes"):
+            return tuple(evaluate(outcomes, states.segment, states.isolated, settings))
 
-    with stages("outcomes"):
-        before = values(pair.intact)
-        after = values(pair.treated) if treated is not None else ()
-        looser = (values(pair.looser[0]), values(pair.looser[1])) if pair.looser and treated is not None else None
-    spacing_pair = None
-    if treated is not None and config.solver.floor == "spacing":
-        spacing_pair = _coarser(config, data, values, stages, threads)
-    moved: tuple[Change, ...] = ()
+    def pair_of(coarsening: float, *, with_looser: bool) -> tuple[SolvedModel, Model | None, SolvedPair]:
+        how = SolveOptions(stages, threads, with_looser, has_isolated)
+        intact = reuse.intact(config, data, coarsening, how)
+        with stages("mesh"):
+            treated = treated_model(config, intact.model)
+        return intact, treated, solve_pair(config, intact.model, treated, how, before=intact.solved)
+
+    intact, treated, pair = pair_of(1.0, with_looser=True)
+    before = values(pair.intact)
+    after = values(pair.treated) if treated is not None else ()
+    looser = (values(pair.looser[0]), values(pair.looser[1])) if pair.looser and treated is not None else None
+    spacing_pair, moved = None, tuple[Change, ...]()
     if treated is not None:
+        if config.solver.floor == "spacing":
+            _, _, coarse = pair_of(config.solver.floor_spacing_factor, with_looser=False)
+            spacing_pair = values(coarse.intact), values(coarse.treated)
         moved = changes(before, after, coarse_tolerance_pair=looser, spacing_pair=spacing_pair)
     bands = check_bands(
         before,
@@ -110,7 +127,7 @@ def run_case(config: StudyConfig, data: StudyData, *, stages: Stages, threads: i
         treated_level=config.treatment.level if config.treatment else None,
         hypotheses=BAND_HYPOTHESES,
     )
-    models = (intact,) if treated is None else (intact, treated)
+    models = (intact.model,) if treated is None else (intact.model, treated)
     return CaseResult(
         intact=before,
         treated=after,
@@ -118,37 +135,21 @@ def run_case(config: StudyConfig, data: StudyData, *, stages: Stages, threads: i
         bands=bands,
         pair=pair,
         models=models,
-        record=_record(config, data, built.image, models, pair),
+        record=_record(config, data, intact.image, models, pair, is_whole=with_record),
     )
 
 
-def _coarser(
+def _record(
     config: StudyConfig,
     data: StudyData,
-    values: Callable[[SolvedSet], tuple[Value, ...]],
-    stages: Stages,
-    threads: int | None,
-) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """Values of the same pair on larger cells."""
-    coarse = build_models(config, data, stages, coarsening=config.solver.floor_spacing_factor)
-    pair = solve_pair(config, coarse.intact, coarse.treated, stages=stages, threads=threads, with_looser=False)
-    with stages("outcomes"):
-        return values(pair.intact), values(pair.treated)
-
-
-def _record(
-    config: StudyConfig, data: StudyData, image: SegmentImage | None, models: tuple[Model, ...], pair: SolvedPair
+    image: SegmentImage | None,
+    models: tuple[Model, ...],
+    pair: SolvedPair,
+    *,
+    is_whole: bool,
 ) -> dict[str, Any]:
-    """What `case.json` says about the model and its solves."""
+    """What `case.json` says about the model and its solves; of the notes alone, where that is all that is wanted."""
     states = [pair.intact.segment] + ([pair.treated.segment] if len(models) > 1 else [])
-    cuts = [
-        {
-            "state": state.name, "name": cut.name, "z_mm": cut.z_mm, "force_n": cut.force.tolist(),
-            "moment_nmm": cut.moment.tolist(), "imbalance": cut.imbalance,
-        }
-        for state in states
-        for cut in check_equilibrium(state)
-    ]  # fmt: skip
     reactions = [
         {
             "state": state.name, "body": r.name, "force_n": r.force.tolist(), "moment_nmm": r.moment.tolist(),
@@ -156,6 +157,17 @@ def _record(
         }
         for state in states
         for r in list_reactions(state)
+    ]  # fmt: skip
+    notes = _notes(config, data, image, models, states, reactions)
+    if not is_whole:
+        return {"notes": notes}
+    cuts = [
+        {
+            "state": state.name, "name": cut.name, "z_mm": cut.z_mm, "force_n": cut.force.tolist(),
+            "moment_nmm": cut.moment.tolist(), "imbalance": cut.imbalance,
+        }
+        for state in states
+        for cut in check_equilibrium(state)
     ]  # fmt: skip
     cement = models[-1].cement
     return {
@@ -174,7 +186,7 @@ def _record(
         "calibration": data.calibration,
         **_source_record(image),
         "connections": connection_record(config, models[0].extras.notes, states, pair.solves),
-        "notes": _notes(config, data, image, models, states, reactions),
+        "notes": notes,
     }
 
 

@@ -22,6 +22,10 @@ PACKAGES = (
     "matplotlib",
     "pandas",
     "pydantic",
+    "pyarrow",
+    "gmsh",
+    "SALib",
+    "distributed",
 )
 
 

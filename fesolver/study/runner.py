@@ -1,29 +1,40 @@
-"""Run a study into a result folder."""
+"""Run a study into a result folder: what is missing is computed, what is there stays."""
 
 from __future__ import annotations
 
-import datetime
-from dataclasses import dataclass
+import functools
+import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fesolver.errors import ConvergenceError, FesolverError
 from fesolver.solvers.prepare import thread_count
 from fesolver.solvers.warm_up import warm_up
-from fesolver.study.case import run_case
-from fesolver.study.cases import expand_cases
-from fesolver.study.config import StudyConfig, config_hash
-from fesolver.study.inputs import ParametricData, StudyData, read_data
+from fesolver.study.config import StudyConfig
+from fesolver.study.design.plan import StudyPlan, plan_study
+from fesolver.study.engine.batch import dask_pool
+from fesolver.study.engine.cores import worker_count
+from fesolver.study.engine.dataset import Dataset
+from fesolver.study.engine.lock import folder_lock
+from fesolver.study.engine.loop import RunCount, run_tasks
+from fesolver.study.engine.pool import LocalPool, Pool, SerialPool
+from fesolver.study.evaluator import Reader, StudyEvaluator
+from fesolver.study.finish import RunFacts, finish_run
+from fesolver.study.inputs import ParametricData, StudyData
+from fesolver.study.memory import expected_memory_mb
 from fesolver.study.model import check_tables
 from fesolver.study.progress import ProgressReporter, SilentProgress
-from fesolver.study.provenance import git_commit, host, versions
-from fesolver.study.rate import write_rate
-from fesolver.study.schema import SCHEMA
+from fesolver.study.provenance import versions
+from fesolver.study.result_folder import check_owner, move_cases, remove_if_empty, write_study_file
+from fesolver.study.segments import mesh_segment_of
 from fesolver.study.stages import Stages
-from fesolver.study.store import check_target, staged_folder, write_case, write_json
-from fesolver.study.tables import change_rows, summary_rows, to_csv
+from fesolver.study.store import check_target, folders_above, staged_folder
+from fesolver.study.tasks import base_study, study_tasks
 
-__all__ = ["RunSummary", "run_study"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RunOptions", "RunSummary", "run_study"]
 
 
 @dataclass(frozen=True)
@@ -35,37 +46,75 @@ class RunSummary:
     out : Path
         The result folder.
     n_done, n_failed, n_total : int
-        Cases.
+        Cases of the study in it.
+    n_reused : int
+        Of these, cases that were there before the run.
     """
 
     out: Path
     n_done: int
     n_failed: int
     n_total: int
+    n_reused: int = 0
+
+    def table(self) -> pd.DataFrame:
+        """One row per case: see `fesolver.study.results_table.results_table`."""
+        from fesolver.study.results_table import results_table
+
+        return results_table(self.out)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a study is run; no number depends on it.
+
+    Parameters
+    ----------
+    threads : int, optional
+        For each case; FESOLVER_NUM_THREADS, or what the workers leave, by default.
+    workers : int, optional
+        Cases at once; as many as cores and memory allow by default.
+    retry_failed : bool
+        Compute cases again that have failed before.
+    yes : bool
+        Take more than 10,000 cases.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers compute the cases.
+    use_cluster : bool
+        Have jobs of the batch system compute them, as `[cluster]` of the study says.
+    progress : ProgressReporter
+        Told of the stages of a case, where one is computed at a time.
+    cases : callable
+        Makes the reporter that is told of every case, from the words that describe the workers.
+    """
+
+    threads: int | None = None
+    workers: int | None = None
+    retry_failed: bool = False
+    yes: bool = False
+    scheduler: str | None = None
+    use_cluster: bool = False
+    progress: ProgressReporter = field(default_factory=SilentProgress)
+    cases: Any = None
 
 
 def run_study(
-    config: StudyConfig,
-    out: str | Path,
-    *,
-    overwrite: bool = False,
-    threads: int | None = None,
-    progress: ProgressReporter | None = None,
+    config: StudyConfig, out: str | Path, *, overwrite: bool = False, options: RunOptions | None = None, **given: Any
 ) -> RunSummary:
-    """Run every case of a study and write the result folder, figures and report apart.
+    """Run every case of a study that its result folder lacks, and write the tables; figures and report apart.
 
     Parameters
     ----------
     config : StudyConfig
         From `fesolver.study.config.load_study`.
     out : path
-        Result folder; must not hold results already.
+        Result folder: new, or one that holds results of the same study, whose cases are kept where nothing they depend
+        on has changed.
     overwrite : bool
         Replace an older result once the new one is whole.
-    threads : int, optional
-        FESOLVER_NUM_THREADS or all cores by default. Results do not depend on it.
-    progress : ProgressReporter, optional
-        Told of stages; silent by default.
+    options : RunOptions, optional
+    **given
+        Fields of `RunOptions` by name.
 
     Returns
     -------
@@ -74,111 +123,86 @@ def run_study(
     Raises
     ------
     InputError
-        If the study cannot be run as it is. Nothing is written then.
+        If the study cannot be run as it is, or the folder holds anything else. Nothing is written then.
     ConvergenceError
-        If the only case did not converge.
+        If the only case did not converge, or none of several could be computed.
 
     Notes
     -----
-    A case of a sweep that fails is recorded with its error and does not stop the rest. A study of one case raises.
+    A case that fails is recorded with its error and does not stop the rest. A study of one case raises. However a run
+    ends, the cases that were done are kept, and a next run goes on from there; the tables of a study that was
+    interrupted and resumed have the bits of one that was not, for any number of workers.
     """
-    out = Path(out)
-    progress = progress or SilentProgress()
-    check_target(out, overwrite=overwrite)
-    cases = expand_cases(config)
-    warm = Stages(progress)
-    reader = _Reader()
+    out, how = Path(out), options or RunOptions(**given)
+    plan = plan_study(config, yes=how.yes)
+    if overwrite:
+        check_target(out, overwrite=True)
+        with staged_folder(out, overwrite=True) as folder:
+            summary = _run(plan, folder, how)
+        return RunSummary(out, summary.n_done, summary.n_failed, summary.n_total)
+    with folders_above(out), folder_lock(out):
+        check_owner(out, config)
+        try:
+            return _run(plan, out, how)
+        finally:
+            remove_if_empty(out)
+
+
+def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
+    """Compute what is missing into a folder, and write its tables."""
+    config, first = plan.config, plan.case(0).config
+    warm = Stages(how.progress)
     # What is wrong with the input stops the run before a minute goes into kernels, and before anything is written.
-    check_tables(cases[0].config)
-    nominal = reader.read(cases[0].config, warm)
-    with warm("compile", "kernels (compiled on first use, then cached)"):
-        warm_up(threads, kind="mesh" if isinstance(nominal, ParametricData) else "voxel")
-    with staged_folder(out, overwrite=overwrite) as folder:
-        (folder / "cases").mkdir()
-        summary: list[dict[str, Any]] = []
-        moved: list[dict[str, Any]] = []
-        entries: list[dict[str, Any]] = []
-        timings: dict[str, dict[str, float]] = {"": warm.seconds}
-        findings: dict[str, None] = {}
-        speed: list[float] = []
-        for index, case in enumerate(cases):
-            stages = Stages(progress)
-            try:
-                data = reader.read(case.config, stages)
-                result = run_case(case.config, data, stages=stages, threads=threads)
-                with stages("write"):
-                    keep = config.output.fields
-                    with_fields = keep == "all" or (keep == "first" and index == 0)
-                    write_case(folder / "cases" / case.id, case.id, case.keys, result, with_fields=with_fields)
-                solved = sum(int(str(solve["n_dof"])) for solve in result.pair.solves)
-                speed.append(sum(stages.seconds.values()) / solved)
-                summary += summary_rows(case.id, case.keys, result)
-                moved += change_rows(case.id, case.keys, result)
-                entries.append({"id": case.id, "keys": case.keys, "status": "done", "error": None})
-                findings |= dict.fromkeys(n for n in result.record["notes"] if n.startswith("warning"))
-            except FesolverError as error:
-                if len(cases) == 1:
-                    raise
-                entries.append({"id": case.id, "keys": case.keys, "status": "failed", "error": str(error)})
-                summary.append({"case": case.id, **case.keys, "state": "failed", "level": "segment"})
-            timings[case.id] = stages.seconds
-        if all(entry["status"] == "failed" for entry in entries):
-            raise ConvergenceError(f"all {len(cases)} cases failed; the first: {entries[0]['error']}")
-        (folder / "summary.csv").write_text(to_csv(summary), encoding="utf-8")
-        if moved:
-            (folder / "changes.csv").write_text(to_csv(moved), encoding="utf-8")
-        write_json(folder / "run.json", _run_record(config, nominal, entries, timings, list(findings), threads))
-    if speed:
-        write_rate(thread_count(threads), min(speed))
-    failed = sum(entry["status"] == "failed" for entry in entries)
-    return RunSummary(out=out, n_done=len(cases) - failed, n_failed=failed, n_total=len(cases))
+    check_tables(first)
+    nominal = Reader().read(first, warm)
+    tasks = study_tasks(plan)
+    dataset = Dataset(out / "results", study=config.name)
+    there = dataset.digests()
+    retries = how.retry_failed or len(tasks) == 1
+    missing = [t for t in tasks if t.digest not in there or (retries and there[t.digest] == "failed")]
+    if missing and how.scheduler is None and not how.use_cluster:
+        with warm("compile", "kernels (compiled on first use, then cached)"):
+            warm_up(how.threads, kind="mesh" if isinstance(nominal, ParametricData) else "voxel")
+    out.mkdir(parents=True, exist_ok=True)
+    move_cases(out, tasks)
+    write_study_file(out, config, tasks, nominal.files, versions())
+    count, workers = RunCount(reused=len(tasks)), "nothing was missing"
+    if missing:
+        pool, evaluator = _pool(plan, out, how, len(missing), nominal)
+        workers = pool.describe()
+        is_alone = how.cases is None or len(tasks) == 1
+        with pool:
+            count = run_tasks(
+                sorted(tasks, key=lambda task: (task.groups, task.index)), dataset, pool,
+                reporter=None if is_alone else how.cases(workers), retry_failed=retries,
+            )  # fmt: skip
+        if len(tasks) == 1 and count.failed and evaluator is not None and evaluator.error is not None:
+            if not there:
+                shutil.rmtree(dataset.folder)
+            raise evaluator.error
+    facts = RunFacts(nominal, warm.seconds, count, thread_count(how.threads), workers)
+    failed = finish_run(config, out, tasks, dataset, facts)
+    return RunSummary(out, len(tasks) - failed, failed, len(tasks), count.reused)
 
 
-class _Reader:
-    """Reads the input once for all cases that share it."""
-
-    def __init__(self) -> None:
-        self.key: tuple[str, ...] | None = None
-        self.data: StudyData | None = None
-
-    def read(self, config: StudyConfig, stages: Stages) -> StudyData:
-        """Data of a configuration, from memory where input, calibration and density change are the same."""
-        key = tuple(
-            table.model_dump_json() if table is not None else ""
-            for table in (config.input, config.calibration, config.bone, config.segment)
-        )
-        if self.data is None or key != self.key:
-            with stages("read", "read and check the input"):
-                self.data = read_data(config)
-            self.key = key
-        return self.data
+def _pool(
+    plan: StudyPlan, out: Path, how: RunOptions, n_missing: int, nominal: StudyData
+) -> tuple[Pool, StudyEvaluator | None]:
+    """Where the cases are computed: in this process, or in workers; and the evaluator of this process."""
+    base, threads, workers = base_study(plan), how.threads, 1
+    if how.scheduler is not None or how.use_cluster:
+        return dask_pool(StudyEvaluator, base, out, plan.config.cluster, how.scheduler, threads), None
+    if n_missing > 1 and how.workers != 1:
+        workers, threads = worker_count(n_missing, how.threads, how.workers, _memory_mb(plan, nominal))
+    if workers > 1:
+        make = functools.partial(StudyEvaluator, out.absolute(), base, threads)
+        return LocalPool(make, workers, threads or 1), None
+    evaluator = StudyEvaluator(out, base, threads, how.progress)
+    return SerialPool(lambda: evaluator), evaluator
 
 
-def _run_record(
-    config: StudyConfig,
-    nominal: StudyData,
-    entries: list[dict[str, Any]],
-    timings: dict[str, dict[str, float]],
-    warnings: list[str],
-    threads: int | None,
-) -> dict[str, Any]:
-    """Content of `run.json`."""
-    return {
-        "schema": SCHEMA,
-        "name": config.name,
-        "status": "done" if all(e["status"] == "done" for e in entries) else "some cases failed",
-        "config": config.model_dump(mode="json", by_alias=True),
-        "config_hash": config_hash(config),
-        "inputs": [{"path": path, "sha256": digest} for path, digest in nominal.files],
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "host": host(),
-        "threads": thread_count(threads),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "timings": timings,
-        "warnings": warnings,
-        "assumptions": [f"calibration assumed, not measured: {nominal.calibration}"]
-        if nominal.is_calibration_assumed
-        else [],
-        "cases": entries,
-    }
+def _memory_mb(plan: StudyPlan, nominal: StudyData) -> float:
+    """What a worker is expected to need, from the mesh of the first case."""
+    config = plan.case(0).config
+    mesh = mesh_segment_of(config, nominal, Stages(), 1.0).mesh
+    return expected_memory_mb(mesh, has_connections=config.connections.is_used)

@@ -16,12 +16,13 @@ from fesolver.bone.tissue import Tissue
 from fesolver.errors import InputError
 from fesolver.fem.problem import FluidCavity, LinearTie
 from fesolver.imaging.resample import build_segment_image
-from fesolver.imaging.volume import SegmentImage
+from fesolver.imaging.segment_density import with_density
+from fesolver.imaging.volume import SegmentImage, Volume
 from fesolver.meshing.annulus_axes import annulus_axes
 from fesolver.meshing.measured_column import measured_column
 from fesolver.meshing.regions import cell_volumes
 from fesolver.meshing.spine_mesh import SpineMesh
-from fesolver.meshing.structured import mesh_column
+from fesolver.meshing.structured import StructuredMesh, mesh_column
 from fesolver.meshing.structured_posterior import add_posterior, extend_tissue
 from fesolver.meshing.structured_tissue import structured_tissue
 from fesolver.meshing.submesh import without_nuclei
@@ -31,6 +32,7 @@ from fesolver.meshing.voxel import mesh_segment, tissue_from_image
 from fesolver.study.config import StudyConfig
 from fesolver.study.connections import Joints
 from fesolver.study.inputs import ParametricData, SegmentData, StudyData
+from fesolver.study.kept import Kept, geometry_key
 from fesolver.study.schema import MeshInput, SegmentConfig
 from fesolver.study.stages import Stages
 from fesolver.study.surface_inputs import MeshData, SurfaceData
@@ -43,6 +45,7 @@ from fesolver.study.surface_segment import (
     surface_joints,
 )
 from fesolver.surfaces.parts_segment import check_neighbours
+from fesolver.surfaces.vertebra import VertebraSurface
 
 __all__ = ["MeshedSegment", "mesh_segment_of"]
 
@@ -77,23 +80,42 @@ class MeshedSegment:
     image: SegmentImage | None = None
 
 
-def mesh_segment_of(config: StudyConfig, data: StudyData, stages: Stages, coarsening: float) -> MeshedSegment:
-    """Mesh a segment on cells `coarsening` times as large as the study asks for."""
+def mesh_segment_of(
+    config: StudyConfig, data: StudyData, stages: Stages, coarsening: float, kept: Kept[Any] | None = None
+) -> MeshedSegment:
+    """Mesh a segment on cells `coarsening` times as large as the study asks for; a mesh that is kept is used again."""
+    meshes = Kept[Any]() if kept is None else kept
+    key = f"{geometry_key(config)} x{coarsening:.17g}"
     if config.mesh_kind == "tetrahedral":
-        return _tetrahedral(config, data, stages, coarsening)
+        return _tetrahedral(config, data, stages, coarsening, meshes, key)
     if isinstance(data, MeshData):
         with stages("mesh"):
             return _foreign(config, data)
     if isinstance(data, ParametricData):
         with stages("mesh"):
-            return _structured(config, data.recipe, coarsening)
+            return _structured(config, data.recipe, coarsening, meshes, key)
     assert isinstance(data, SegmentData)
-    spacing = config.segment.spacing_mm * coarsening
-    with stages("resample", f"resample to {spacing:g} mm"):
-        image = _resampled(config, data, spacing)
+    return _voxels(config, data, stages, config.segment.spacing_mm * coarsening, meshes, key)
+
+
+def _voxels(
+    config: StudyConfig, data: SegmentData, stages: Stages, spacing: float, kept: Kept[Any], key: str
+) -> MeshedSegment:
+    """Voxels of a CT or phantom, with the density of `data` in a mesh that was perhaps made for another."""
+
+    def make() -> tuple[SegmentImage, SpineMesh, Volume]:
+        with stages("resample", f"resample to {spacing:g} mm"):
+            image = _resampled(config, data, spacing)
+        with stages("mesh"):
+            keep = bool(config.segment.posterior_elements)
+            mesh = mesh_segment(image, shell=config.segment.shell, keep_posterior=keep, **_given(config.segment))
+        return image, mesh, data.density
+
+    image, mesh, of_density = kept.get(key, make)
+    if of_density is not data.density:
+        with stages("resample", "density on the cells"):
+            image = with_density(image, data.density, data.kind)
     with stages("mesh"):
-        keep = bool(config.segment.posterior_elements)
-        mesh = mesh_segment(image, shell=config.segment.shell, keep_posterior=keep, **_given(config.segment))
         return MeshedSegment(mesh, tissue_from_image(mesh, image), image=image)
 
 
@@ -117,16 +139,22 @@ def _given(segment: SegmentConfig) -> dict[str, float]:
     return {name: value for name in names if (value := getattr(segment, name)) is not None}
 
 
-def _structured(config: StudyConfig, recipe: SpineRecipe, coarsening: float) -> MeshedSegment:
+def _structured(
+    config: StudyConfig, recipe: SpineRecipe, coarsening: float, kept: Kept[Any], key: str
+) -> MeshedSegment:
     """Structured hexahedra of a parametric segment, with fluid nuclei and solid arches where asked for."""
     segment = config.segment
-    made = mesh_column(
-        recipe.column(),
-        refinement=segment.refinement / coarsening,
-        element=cast("Any", config.element),
-        layer_cells=segment.layer_cells,
-        **_given(segment),
-    )
+
+    def make() -> StructuredMesh:
+        return mesh_column(
+            recipe.column(),
+            refinement=segment.refinement / coarsening,
+            element=cast("Any", config.element),
+            layer_cells=segment.layer_cells,
+            **_given(segment),
+        )
+
+    made: StructuredMesh = kept.get(key, make)
     mesh, cavities, ties = made.mesh, tuple[FluidCavity, ...](), tuple[LinearTie, ...]()
     tissue = structured_tissue(made, {level: recipe.density_field(level) for level in mesh.levels})
     tissue = changed_density(config, tissue)
@@ -153,18 +181,25 @@ def _published_joints(config: StudyConfig, recipe: SpineRecipe, mesh: SpineMesh)
     return Joints.of_column(recipe.column(), mesh.frame, source, config.connections)
 
 
-def _tetrahedral(config: StudyConfig, data: StudyData, stages: Stages, coarsening: float) -> MeshedSegment:
+def _tetrahedral(
+    config: StudyConfig, data: StudyData, stages: Stages, coarsening: float, kept: Kept[Any], key: str
+) -> MeshedSegment:
     """Tetrahedra in closed surfaces: those given, of labels, or of parametric bodies."""
-    with stages("surfaces", "surfaces of the vertebrae"):
-        if isinstance(data, SurfaceData):
-            vertebrae = data.vertebrae
-        elif isinstance(data, SegmentData):
-            vertebrae = label_vertebrae(config, data)
-        else:
-            assert isinstance(data, ParametricData)
-            vertebrae = column_vertebrae(config, data.recipe)
-    with stages("mesh", "tetrahedra"):
-        made = mesh_vertebrae(config, vertebrae, coarsening)
+
+    def make() -> tuple[tuple[VertebraSurface, ...], TetMesh]:
+        with stages("surfaces", "surfaces of the vertebrae"):
+            if isinstance(data, SurfaceData):
+                vertebrae = data.vertebrae
+            elif isinstance(data, SegmentData):
+                vertebrae = label_vertebrae(config, data)
+            else:
+                assert isinstance(data, ParametricData)
+                vertebrae = column_vertebrae(config, data.recipe)
+        with stages("mesh", "tetrahedra"):
+            return vertebrae, mesh_vertebrae(config, vertebrae, coarsening)
+
+    vertebrae, made = kept.get(key, make)
+    with stages("mesh", "tissue"):
         mesh = made.mesh
         if isinstance(data, ParametricData):
             made = replace(made, bodies={v.level: v for v in data.recipe.column().vertebrae})

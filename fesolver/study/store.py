@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from fesolver.outcomes.state import SolvedState
 from fesolver.study.case import CaseResult
 from fesolver.study.schema import SCHEMA
 
-__all__ = ["check_target", "staged_folder", "write_case", "write_json"]
+__all__ = ["check_target", "folders_above", "staged_folder", "write_case", "write_json", "write_text"]
 
 _log = logging.getLogger("fesolver")
 
@@ -56,22 +56,39 @@ def staged_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
     check_target(out, overwrite=overwrite)
     out = out.absolute()
     _warn_of_remains(out)
-    made = _missing_parents(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with folders_above(out):
         staging = _new_beside(out, "partial")
+        try:
+            yield staging
+            _replace(out, staging)
+        except OSError as error:
+            raise InputError(f"cannot write results: {error.strerror}", where=str(error.filename or out)) from None
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def folders_above(out: Path) -> Iterator[None]:
+    """Make the folders above `out`, and take those away again that are empty at the end.
+
+    Raises
+    ------
+    InputError
+        If they cannot be made, or written into.
+    """
+    made = [parent for parent in out.absolute().parents if not parent.exists()]
+    try:
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(out.absolute().parent, os.W_OK):
+            raise PermissionError(13, "no permission to write")
     except OSError as error:
         _remove_empty(made)
         raise InputError(
             f"cannot write into {out.parent}: {error.strerror}", where="--out", fix="give a folder you may write to"
         ) from None
     try:
-        yield staging
-        _replace(out, staging)
-    except OSError as error:
-        raise InputError(f"cannot write results: {error.strerror}", where=str(error.filename or out)) from None
+        yield
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         _remove_empty(made)
 
 
@@ -79,11 +96,6 @@ def _warn_of_remains(out: Path) -> None:
     """Name what runs that were killed have left beside `out`."""
     for folder in sorted(out.parent.glob(f".{glob.escape(out.name)}.*.partial")):
         _log.warning("%s is left from a run that was killed, or still going; delete it if it was killed", folder)
-
-
-def _missing_parents(out: Path) -> list[Path]:
-    """Folders above `out` that do not exist yet, deepest first."""
-    return [parent for parent in out.parents if not parent.exists()]
 
 
 def _remove_empty(folders: list[Path]) -> None:
@@ -121,14 +133,32 @@ def _replace(out: Path, staging: Path) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON whole or not at all."""
+    write_text(path, json.dumps(data, indent=1, allow_nan=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text whole or not at all."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(data, indent=1, allow_nan=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"cannot write {path.name}: {error.strerror or error}", where=str(path), fix="make room, or allow writing"
+        ) from None
 
 
-def write_case(folder: Path, case: str, keys: dict[str, float], result: CaseResult, *, with_fields: bool) -> None:
-    """Write `case.json` and, where asked, `fields.vtu` and `connections.csv` of one case."""
-    folder.mkdir(parents=True)
+def write_case(
+    folder: Path,
+    case: str,
+    keys: Mapping[str, Any],
+    result: CaseResult,
+    *,
+    with_fields: bool,
+    with_record: bool = True,
+) -> None:
+    """Write what is kept of one case, whole or not at all: `case.json`, `fields.vtu` and `connections.csv`."""
     bands = [
         {
             "quantity": b.quantity, "level": b.level, "low": b.low, "high": b.high, "standing": b.standing,
@@ -136,11 +166,25 @@ def write_case(folder: Path, case: str, keys: dict[str, float], result: CaseResu
         }
         for b in result.bands
     ]  # fmt: skip
-    record = {"schema": SCHEMA, "case": case, "keys": keys, **result.record, "bands": bands}
-    if with_fields:
-        _write_fields(folder / "fields.vtu", result)
-        _write_connections(folder / "connections.csv", result)
-    write_json(folder / "case.json", record)
+    record = {"schema": SCHEMA, "case": case, "keys": dict(keys), **result.record, "bands": bands}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = _new_beside(folder, "partial")
+    try:
+        if with_fields:
+            _write_fields(made / "fields.vtu", result)
+            _write_connections(made / "connections.csv", result)
+        if with_record:
+            write_json(made / "case.json", record)
+        if folder.exists():  # of a run that was ended between these files and the row
+            shutil.rmtree(folder)
+        made.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot write what is kept of case {case}: {error.strerror or error}", where=str(error.filename or folder),
+            fix="make room there, or keep less (output.records, output.fields)",
+        ) from None  # fmt: skip
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _write_connections(path: Path, result: CaseResult) -> None:

@@ -29,8 +29,8 @@ from fesolver.solvers.prepare import prepare
 from fesolver.study.config import study_from_dict
 from fesolver.study.inputs import read_data
 from fesolver.study.model import Model, build_models, make_problem
-from fesolver.study.solving import solved_state
 from fesolver.study.stages import Stages
+from fesolver.study.state_solver import solved_state
 
 RTOL = 1e-7
 """Of every solve: the numbers of the table have four digits at most, and cut forces balance to 1e-6."""

@@ -27,8 +27,8 @@ from fesolver.study.config import StudyConfig, study_from_dict
 from fesolver.study.inputs import ParametricData, read_data
 from fesolver.study.materials import study_materials
 from fesolver.study.model import Model, build_models, make_problem
-from fesolver.study.solving import solved_state
 from fesolver.study.stages import Stages
+from fesolver.study.state_solver import solved_state
 
 LEVELS = ("L1", "L2", "L3", "L4", "L5")
 PARTS = ("ligaments", "facets", "fibres")

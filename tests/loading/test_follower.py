@@ -30,8 +30,8 @@ from fesolver.study.config import study_from_dict
 from fesolver.study.inputs import read_data
 from fesolver.study.model import Model, build_models, make_problem
 from fesolver.study.progress import SilentProgress
-from fesolver.study.solving import solved_state
 from fesolver.study.stages import Stages
+from fesolver.study.state_solver import solved_state
 
 LEVELS = ("L1", "L2", "L3", "L4", "L5")
 FORCE = 700.0

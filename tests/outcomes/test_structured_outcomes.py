@@ -30,8 +30,8 @@ from fesolver.study.config import StudyConfig, study_from_dict
 from fesolver.study.inputs import read_data
 from fesolver.study.model import build_models, make_problem, study_load_case
 from fesolver.study.progress import SilentProgress
-from fesolver.study.solving import solved_state
 from fesolver.study.stages import Stages
+from fesolver.study.state_solver import solved_state
 
 SETTINGS = OutcomeSettings()
 SOLID_BULK_MPA = 1.0 / (3.0 * (1.0 - 2.0 * 0.499))  # E / (3 (1 - 2 nu)) of the default nucleus

@@ -36,8 +36,9 @@ from fesolver.solvers.prepare import prepare
 from fesolver.study.inputs import read_data
 from fesolver.study.model import Model, build_models, make_problem, study_load_case
 from fesolver.study.progress import SilentProgress
-from fesolver.study.solving import _body, solved_state
+from fesolver.study.solving import _body
 from fesolver.study.stages import Stages
+from fesolver.study.state_solver import solved_state
 
 FORCE = 500.0
 CORE_MPA, SHELL_MPA = 200.0, 8000.0

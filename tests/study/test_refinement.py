@@ -18,8 +18,8 @@ from fesolver.study.inputs import read_data
 from fesolver.study.model import build_models, make_problem, study_load_case
 from fesolver.study.progress import SilentProgress
 from fesolver.study.refinement import study_convergence
-from fesolver.study.solving import solved_state
 from fesolver.study.stages import Stages
+from fesolver.study.state_solver import solved_state
 
 
 def parametric(*, refinement: float = 0.4, **given: Any):

@@ -20,7 +20,7 @@ from fesolver.study.store import staged_folder
 def folder(tmp_path_factory, make_study) -> Path:
     """Result of one small run with a sweep that contains an augmentation of 0 ml."""
     out = tmp_path_factory.mktemp("run") / "small"
-    summary = run_study(make_study(sweep={"treatment.volume_ml": [3.0, 0.0]}), out, threads=1)
+    summary = run_study(make_study(sweep={"treatment.volume_ml": [3.0, 0.0]}), out, threads=1, workers=1)
     assert (summary.n_done, summary.n_failed) == (2, 0)
     return out
 
@@ -58,7 +58,7 @@ def test_no_cement_gives_the_intact_bits(folder):
 
 
 def test_two_threads_and_a_second_run_give_the_same_tables(folder, tmp_path, make_study):
-    run_study(make_study(sweep={"treatment.volume_ml": [3.0, 0.0]}), tmp_path / "again", threads=2)
+    run_study(make_study(sweep={"treatment.volume_ml": [3.0, 0.0]}), tmp_path / "again", threads=2, workers=1)
 
     for name in ("summary.csv", "changes.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
@@ -97,11 +97,11 @@ def test_fields_hold_both_states_and_name_their_regions(folder):
     assert_allclose(total, 1.0, atol=1e-5)  # float32
 
 
-def test_an_existing_result_is_refused_and_left_alone(folder, make_study):
+def test_results_of_another_study_are_refused_and_left_alone(folder, make_study):
     before = (folder / "run.json").read_bytes()
 
-    with pytest.raises(InputError, match="--overwrite"):
-        run_study(make_study(), folder)
+    with pytest.raises(InputError, match=r"another study, 'small'(.|\n)*--overwrite"):
+        run_study(make_study(name="other"), folder)
 
     assert (folder / "run.json").read_bytes() == before
 
@@ -123,14 +123,14 @@ def test_bad_input_leaves_nothing_behind(tmp_path, make_study):
 
 
 def test_an_interrupt_leaves_no_folder_and_keeps_the_older_result(folder, make_study, monkeypatch):
-    import fesolver.study.runner as runner
+    import fesolver.study.evaluator as evaluator
 
     before = sorted(path.name for path in folder.parent.iterdir())
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "run_case", interrupted)
+    monkeypatch.setattr(evaluator, "run_case", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_study(make_study(), folder, overwrite=True)
 
@@ -141,7 +141,7 @@ def test_an_interrupt_leaves_no_folder_and_keeps_the_older_result(folder, make_s
 def test_a_failed_case_of_a_sweep_is_recorded_and_the_rest_goes_on(tmp_path, make_study):
     study = make_study(sweep={"treatment.volume_ml": [500.0, 2.0]}, output={"fields": "none"})
 
-    summary = run_study(study, tmp_path / "out", threads=1)
+    summary = run_study(study, tmp_path / "out", threads=1, workers=1)
 
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert (summary.n_done, summary.n_failed) == (1, 1)

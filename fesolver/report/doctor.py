@@ -156,7 +156,7 @@ def _numba_cache() -> list[Finding]:
 
 
 def _optional() -> list[Finding]:
-    """Parts that only tetrahedral meshes need."""
+    """Parts that only tetrahedral meshes and clusters need."""
     from fesolver.meshing.optional import load_gmsh
 
     group = "optional: tetrahedral meshes"
@@ -167,6 +167,10 @@ def _optional() -> list[Finding]:
         found.append(Finding(group, "gmsh", f"{_version('gmsh') or 'present'}, loads"))
     except MissingDependencyError as error:
         found.append(Finding(group, "gmsh", f"absent: {error.what}", advice=error.fix or ""))
+    for name in ("dask", "distributed", "dask-jobqueue"):
+        version = _version(name)
+        advice = "" if version else "pip install 'fesolver[cluster]'"
+        found.append(Finding("optional: clusters", name, version or "absent", advice=advice))
     return found
 
 

@@ -16,6 +16,7 @@ from fesolver.report.html_geometry import geometry_html, mesh_words
 from fesolver.report.markup import image, items, page, paragraph, section, text
 from fesolver.report.quantities import format_number
 from fesolver.report.results import CaseResult, Results, read_results
+from fesolver.report.study_report import study_report_sections
 
 __all__ = ["write_report"]
 
@@ -83,7 +84,7 @@ def _sections(results: Results) -> str:
     """All sections of the page, the answer first, with a line of links above."""
     case = results.nominal
     assumed = _assumed(results)
-    shown = [("answer", "Answer", answer_html(results) + assumed)]
+    shown = [("answer", "Answer", answer_html(results) + assumed), *study_report_sections(results)]
     if case is not None:
         of_case = paragraph(f"Case {case.title}.", kind="soft") if len(results.cases) > 1 else ""
         figures = _figures(results)

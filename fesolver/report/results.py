@@ -178,13 +178,11 @@ class Results:
     @property
     def nominal(self) -> CaseResult | None:
         """The done case whose swept keys are closest to the study's own values; the first of several."""
-        done = self.done
+        done = [case for case in self.done if case.record] or self.done
         if not done:
             return None
         config = self.run.get("config") or {}
-        return min(
-            done, key=lambda case: sum(not _is_base_value(config, key, value) for key, value in case.keys.items())
-        )
+        return min(done, key=lambda case: sum(_off_base(config, key, value) for key, value in case.keys.items()))
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -318,11 +316,15 @@ def _without_round_off(changes: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _is_base_value(config: Mapping[str, Any], key: str, value: Any) -> bool:
-    """Whether a dotted key of the configuration holds this value."""
+def _off_base(config: Mapping[str, Any], name: str, value: Any) -> float:
+    """How far a value of a factor or swept key lies from that of the study: 0 for the same, 1 to 2 for numbers, 3."""
+    factor = (config.get("factors") or {}).get(name)
+    key = name if factor is None else factor.get("key")
     node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return bool(node == value)
+    for part in key.split(".") if isinstance(key, str) else ("",):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    if node == value:
+        return 0.0
+    if isinstance(node, int | float) and isinstance(value, int | float):
+        return 1.0 + abs(value - node) / (abs(value) + abs(node))
+    return 3.0

@@ -128,6 +128,7 @@ def report_cement(
 
 
 _SIDES = ("superior", "inferior")
+_WHOLE = 1.0 - 1e-6
 
 
 def _reach(
@@ -149,6 +150,11 @@ def _reach(
         return float("inf"), False
     away, _ = depth_below(mesh, name, cement.cells)
     front = (cement.fraction - 0.5) * np.cbrt(volumes[cement.cells])
-    near = surface.cells if layer is None else np.concatenate([surface.cells, layer.cells])
+    near = np.isin(cement.cells, surface.cells if layer is None else np.concatenate([surface.cells, layer.cells]))
+    if layer is not None:
+        # A layer with cells of its own holds no cement: there a cell touches it that has a face in common with it.
+        on_layer = np.zeros(len(mesh.points), dtype=bool)
+        on_layer[mesh.cells[layer.cells[layer.fraction > _WHOLE]]] = True
+        near |= on_layer[mesh.cells[cement.cells]].sum(axis=1) >= 3
     is_half_full = cement.fraction >= bone_left[cement.cells]
-    return max(float(np.min(away - front)), 0.0), bool(np.any(is_half_full & np.isin(cement.cells, near)))
+    return max(float(np.min(away - front)), 0.0), bool(np.any(is_half_full & near))

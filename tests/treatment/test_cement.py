@@ -304,3 +304,21 @@ def test_the_brick_has_the_volume_the_expected_values_are_based_on(body):
         TRABECULAR_ML * 1000.0,
         rtol=1e-12,
     )
+
+
+def test_cement_beside_an_endplate_that_has_cells_of_its_own_touches_it():
+    from fesolver.anatomy.column import build_column
+    from fesolver.anatomy.density_fields import UniformDensity
+    from fesolver.meshing.structured import mesh_column
+    from fesolver.meshing.structured_tissue import structured_tissue
+
+    made = mesh_column(build_column(["L1"]), refinement=0.5)
+    tissue = structured_tissue(made, UniformDensity(0.1))
+    bone = tissue.regions["L1/trabecular"]
+    most = float(np.sum(bone.fraction * cell_volumes(made.mesh)[bone.cells])) / 1000.0
+
+    small = inject_cement(made.mesh, tissue, CementPlan("L1", 1.0))[2]
+    large = inject_cement(made.mesh, tissue, CementPlan("L1", most - 1e-3))[2]
+
+    assert (small.touches_superior, small.touches_inferior) == (False, False)
+    assert (large.touches_superior, large.touches_inferior) == (True, True)

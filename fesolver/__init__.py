@@ -56,7 +56,7 @@ _HOMES = {
         "Problem",
         "RigidBody",
         "RigidLoad",
-    "RunOptions",
+        "RunOptions",
     ),
     "fesolver.fem.quadrature_fields": ("body_force",),
     "fesolver.fem.recovery": ("recover_fields",),

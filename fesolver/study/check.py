@@ -17,10 +17,11 @@ from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.solvers.prepare import thread_count
 from fesolver.study.config import StudyConfig
-from fesolver.study.design.plan import plan_study
+from fesolver.study.design.plan import StudyPlan, plan_study
 from fesolver.study.engine.cores import worker_count
 from fesolver.study.geometry_record import geometry_record, mesh_text, mesh_warnings, surface_record
 from fesolver.study.inputs import ParametricData, SegmentData, StudyData, read_data
+from fesolver.study.kept import geometry_key
 from fesolver.study.memory import expected_memory_mb
 from fesolver.study.model import (
     Model,
@@ -127,7 +128,7 @@ def check_study(
     n_workers, n_threads = worker_count(len(plan), threads, workers, memory_mb)
     rate = read_rate(n_threads) or read_rate(thread_count(threads))
     seconds = None if rate is None else rate * planned_unknowns(first, n_dof) * len(plan) / n_workers
-    found = (*_findings(data, intact, model), *mesh_warnings(first))
+    found = (*_findings(data, intact, model), *mesh_warnings(first), *_other_meshes(plan, first))
     return StudyCheck(
         n_cases=len(plan),
         n_cells=n_cells,
@@ -158,6 +159,16 @@ def planned_unknowns(config: StudyConfig, n_dof: int) -> float:
     if config.treatment is not None and config.solver.floor == "spacing":
         total *= 1.0 + config.solver.floor_spacing_factor**-3
     return total
+
+
+def _other_meshes(plan: StudyPlan, first: StudyConfig) -> tuple[str, ...]:
+    """That sizes, memory and time are those of the first case, where others have another mesh."""
+    key = geometry_key(first)
+    ends = (0.0, 0.5, 1.0)
+    some = {round(share * (len(plan) - 1)) for share in ends}
+    if len(plan) == 1 or all(geometry_key(plan.case(index).config) == key for index in some):
+        return ()
+    return ("cases differ in their mesh: cells, memory, disk and time are those of the first case",)
 
 
 def expected_disk_mb(config: StudyConfig, n_cases: int, n_cells: int) -> float:

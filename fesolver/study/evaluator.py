@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,14 @@ class StudyEvaluator:
         facts = {
             "seconds": stages.seconds,
             "reused": list(self._reuse.used),
-            "unknowns": sum(int(str(solve["n_dof"])) for solve in result.pair.solves),
+            "unknowns": sum(int(str(solve["n_dof"])) for solve in result.pair.solves if self._is_own(solve)),
             "warnings": [note for note in result.record["notes"] if note.startswith("warning")],
         }
         return case_values(result), facts
+
+    def _is_own(self, solve: Mapping[str, object]) -> bool:
+        """Whether a solve was made for the case at hand."""
+        return "intact solution" not in self._reuse.used or not str(solve["name"]).startswith("intact")
 
     def _root(self, config: StudyConfig) -> tuple[StudyConfig, StudyData] | None:
         """What the intact states of a study begin from, with its data."""

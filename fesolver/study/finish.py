@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class RunFacts:
         Of each case.
     workers : str
         Who computed, in words.
+    is_local : bool
+        Whether this machine did.
     """
 
     nominal: StudyData
@@ -49,6 +52,7 @@ class RunFacts:
     count: RunCount
     threads: int
     workers: str
+    is_local: bool = True
 
 
 def finish_run(config: StudyConfig, out: Path, tasks: Sequence[Task], dataset: Dataset, run: RunFacts) -> int:
@@ -98,8 +102,8 @@ def finish_run(config: StudyConfig, out: Path, tasks: Sequence[Task], dataset: D
     own = {task.case: facts.get(task.digest, {}) for task in tasks}
     write_json(out / "run.json", _run_record(config, entries, own, run))
     rates = [sum(f["seconds"].values()) / f["unknowns"] for f in own.values() if f.get("unknowns") and f.get("seconds")]
-    if rates and run.count.done:
-        write_rate(run.threads, min(rates))
+    if rates and run.count.done and run.is_local:
+        write_rate(run.threads, statistics.median(rates))
     return int(failed.sum())
 
 

@@ -160,16 +160,19 @@ def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
     there = dataset.digests()
     retries = how.retry_failed or len(tasks) == 1
     missing = [t for t in tasks if t.digest not in there or (retries and there[t.digest] == "failed")]
-    if missing and how.scheduler is None and not how.use_cluster:
+    is_local = how.scheduler is None and not how.use_cluster
+    if missing and is_local:
         with warm("compile", "kernels (compiled on first use, then cached)"):
             warm_up(how.threads, kind="mesh" if isinstance(nominal, ParametricData) else "voxel")
     out.mkdir(parents=True, exist_ok=True)
     move_cases(out, tasks)
     write_study_file(out, config, tasks, nominal.files, versions())
-    count, workers = RunCount(reused=len(tasks)), "nothing was missing"
-    if missing:
+    count, workers, threads = RunCount(reused=len(tasks)), "nothing was missing", thread_count(how.threads)
+    if not missing:
+        dataset.compact()  # clears what a killed run was writing
+    else:
         pool, evaluator = _pool(plan, out, how, len(missing), nominal)
-        workers = pool.describe()
+        workers, threads = pool.describe(), getattr(pool, "threads", None) or threads
         is_alone = how.cases is None or len(tasks) == 1
         with pool:
             count = run_tasks(
@@ -180,7 +183,7 @@ def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
             if not there:
                 shutil.rmtree(dataset.folder)
             raise evaluator.error
-    facts = RunFacts(nominal, warm.seconds, count, thread_count(how.threads), workers)
+    facts = RunFacts(nominal, warm.seconds, count, threads, workers, is_local)
     failed = finish_run(config, out, tasks, dataset, facts)
     return RunSummary(out, len(tasks) - failed, failed, len(tasks), count.reused)
 

@@ -80,7 +80,8 @@ def hedges_correction(degrees_of_freedom: int) -> float:
     Returns
     -------
     float
-        gamma(m / 2) / (sqrt(m / 2) gamma((m - 1) / 2)) for m degrees of freedom [1]_; 0 at m = 1, NaN below.
+        gamma(m / 2) / (sqrt(m / 2) gamma((m - 1) / 2)) for m degrees of freedom [1]_; NaN for m < 2, where the expected
+        value does not exist.
 
     References
     ----------
@@ -95,10 +96,8 @@ def hedges_correction(degrees_of_freedom: int) -> float:
     from scipy.special import gammaln
 
     m = degrees_of_freedom
-    if m < 1:
+    if m < 2:
         return float("nan")
-    if m == 1:
-        return 0.0
     return float(np.exp(gammaln(m / 2.0) - gammaln((m - 1) / 2.0)) / np.sqrt(m / 2.0))
 
 

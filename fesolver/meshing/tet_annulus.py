@@ -90,17 +90,35 @@ class DiscPlaces:
         axial /= np.linalg.norm(axial, axis=1, keepdims=True)
         return np.stack([np.cross(radial, axial), radial, axial], axis=1)
 
+    def nucleus_boundary(self, angle: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points of the nucleus' boundary, (n, 3), mm in the frame's parent.
+
+        Parameters
+        ----------
+        angle : (n,) ndarray
+            About the nucleus' centre, radians; 0 is to the patient's left, pi / 2 posterior.
+        height : (n,) ndarray
+            In the disc's frame, mm.
+        """
+        x, y = np.cos(angle), np.sin(angle)
+        radius = self.nucleus_radius * self._wall(x, y, height)
+        local = np.stack([radius * x, radius * y + self.nucleus_posterior_mm, height], axis=1)
+        return self.frame.to_parent(local)
+
     def _outside(self, local: NDArray[np.float64], layer: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether places lie outside the curve of a layer at their height."""
         # Inside the nucleus the family goes on as outside: without a kink at 0, where cells are cut.
         centre = self.nucleus_posterior_mm * (1.0 - layer)
         scale = self.nucleus_radius + layer * (1.0 - self.nucleus_radius)
         x, y = local[:, 0], local[:, 1] - centre
+        return np.asarray(np.hypot(x, y) > scale * self._wall(x, y, local[:, 2]))
+
+    def _wall(self, x: NDArray[np.float64], y: NDArray[np.float64], height: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance of the outline from its centre, at the angles of places about it and at their heights."""
         low, high = self._at_angle(x, y, self.height)
-        up = np.clip((local[:, 2] - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+        up = np.clip((height - low) / np.maximum(high - low, 1e-9), 0.0, 1.0)
         below, above = self._at_angle(x, y, self.radius)
-        wall = (1.0 - up) * below + up * above + 4.0 * up * (1.0 - up) * self.bulge_mm
-        return np.asarray(np.hypot(x, y) > scale * wall)
+        return np.asarray((1.0 - up) * below + up * above + 4.0 * up * (1.0 - up) * self.bulge_mm)
 
     def _at_angle(
         self, x: NDArray[np.float64], y: NDArray[np.float64], table: NDArray[np.float64]

@@ -18,7 +18,7 @@ from fesolver.surfaces.strips import strip_triangles
 from fesolver.surfaces.surface import TriangleSurface
 from fesolver.surfaces.vertebra import INFERIOR_ENDPLATE, OUTER, SUPERIOR_ENDPLATE, VertebraSurface
 
-__all__ = ["DiscSurface", "disc_between", "facing_patches"]
+__all__ = ["DiscSurface", "disc_between", "facing_patches", "patch_border", "wall_triangles"]
 
 _LEAST_PART = 0.8
 """Area of the largest piece over that of the whole patch, under which an endplate counts as torn; a choice."""
@@ -135,7 +135,7 @@ def disc_between(
     if not 0.0 <= bulge_mm <= 5.0:
         raise InputError(f"bulge_mm must lie in 0 to 5, not {bulge_mm:g}")
     frame = _disc_frame(points, lower, upper, left, name)
-    below, above = _border(points, lower), _border(points, upper)[::-1]
+    below, above = patch_border(points, lower), patch_border(points, upper)[::-1]
     below_at, low = _smoothed(points[below])
     above_at, high = _smoothed(points[above])
     shift = _best_shift(frame.to_local(low), frame.to_local(high))
@@ -155,7 +155,7 @@ def disc_between(
         n += count
     ids.append(above)
     at.append(above_at)
-    triangles = np.concatenate([lower[:, ::-1], upper[:, ::-1], *_wall(ids, at)])
+    triangles = np.concatenate([lower[:, ::-1], upper[:, ::-1], *wall_triangles(ids, at)])
     return DiscSurface(TriangleSurface(np.concatenate(rings), triangles), frame, low, high, bulge_mm)
 
 
@@ -182,8 +182,8 @@ def _disc_frame(
     return oriented_frame(0.5 * (centroids[0] + centroids[1]), up - down, left)
 
 
-def _border(points: NDArray[np.float64], patch: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Point ids along the border of a patch, anti-clockwise seen from outside."""
+def patch_border(points: NDArray[np.float64], patch: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Point ids (k,) along the border of a patch (m, 3) with one border, anti-clockwise seen from outside."""
     n = len(points)
     edges = np.concatenate([patch[:, [0, 1]], patch[:, [1, 2]], patch[:, [2, 0]]])
     alone = edges[~np.isin(edges @ np.array([n, 1]), edges @ np.array([1, n]))]
@@ -235,8 +235,8 @@ def _outward(low: NDArray[np.float64], high: NDArray[np.float64], frame: Frame) 
     return np.asarray(out / np.linalg.norm(out, axis=1, keepdims=True))
 
 
-def _wall(ids: list[NDArray[np.int64]], at: list[NDArray[np.float64]]) -> list[NDArray[np.int64]]:
-    """Triangles between rings, from below; `at` are the places of their points along them."""
+def wall_triangles(ids: list[NDArray[np.int64]], at: list[NDArray[np.float64]]) -> list[NDArray[np.int64]]:
+    """Triangles (m, 3) between rings of points, from below, normals outward; `at` are places along them, 0 to 1."""
     ordered = [(own[np.argsort(p, kind="stable")], np.sort(p)) for own, p in zip(ids, at, strict=True)]
     return [
         np.concatenate([a[0], b[0]])[strip_triangles(2.0 * np.pi * a[1], 2.0 * np.pi * b[1])]

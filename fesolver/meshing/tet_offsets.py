@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fesolver.bone.tissue import Region
 from fesolver.errors import InputError
-from fesolver.meshing.quality import check_quality, mesh_quality
-from fesolver.meshing.spine_mesh import SpineMesh
-from fesolver.meshing.tet_belts import Belts, cut_belts, heights
+from fesolver.meshing.quality import mesh_quality
+from fesolver.meshing.tet_belts import Belts, cut_belts, heights, mean_normals
 from fesolver.meshing.tet_layers import check_thickness
+from fesolver.meshing.tet_moves import inward_moves
+from fesolver.meshing.tet_smoothing import Sliding, relax_copy
 from fesolver.surfaces.intersections import self_intersections
 from fesolver.surfaces.surface import TriangleSurface
 from fesolver.surfaces.vertebra import INFERIOR_ENDPLATE, OUTER, SUPERIOR_ENDPLATE
 
 __all__ = [
-    "LEAST_LAYER_JACOBIAN",
     "BodyLayers",
-    "check_layered_quality",
     "kind_thickness",
     "offset_layers",
     "prism_cells",
 ]
 
-LEAST_LAYER_JACOBIAN = 1e-4
-"""Least scaled Jacobian of a layer's cell. They are flat by design: the median of 0.35 mm on edges of 2 mm is 0.19."""
-
 _FLATTEST, _ENOUGH = 0.03, 0.02
 """Least scaled Jacobian over a prism's height per mean edge, and one that is always enough; choices."""
 _NARROWEST = 0.03
 """Least height over longest edge of a triangle that the cells inside must begin from; a choice."""
+_CREASE = 0.9
+"""Cosine between a triangle's normal and the mean at its point, below which the point does not slide; a choice."""
+_GOOD = 5.0
+"""Scaled Jacobian over the flattest allowed, below which the points of a layer's cell slide; a choice."""
 _REGIONS: Mapping[str, int] = {
     "superior_endplate": SUPERIOR_ENDPLATE,
     "inferior_endplate": INFERIOR_ENDPLATE,
     "cortical": OUTER,
 }
-_FARTHEST = 2.0
-"""Longest move over the thickness: three planes at right angles need 1.73; sharper corners get less."""
-_DAMPING, _SWEEPS = 0.01, 3
 _ROUNDS, _LEAST_SCALE = 12, 0.2
 
 
@@ -63,8 +59,12 @@ class BodyLayers:
         Tetrahedra of the layers, VTK order.
     layer : (c,) ndarray of int8
         The kind whose layer each cell belongs to.
+    planes : (n, 3) ndarray
+        Unit normal at each point of the inner surface along whose plane it may slide without the layers getting thinner
+        or thicker; 0 at all others.
     thin_points : int
-        Points under which a layer is thinner than asked for, because the full thickness does not fit.
+        Points under which a layer is thinner than asked for, because the full thickness does not fit, or at which the
+        endplate's belt on the side wall is narrower.
     """
 
     points: NDArray[np.float64]
@@ -73,6 +73,7 @@ class BodyLayers:
     inner: NDArray[np.int64]
     cells: NDArray[np.int64]
     layer: NDArray[np.int8]
+    planes: NDArray[np.float64]
     thin_points: int
 
     def fractions(self) -> dict[str, NDArray[np.float64]]:
@@ -118,14 +119,14 @@ def offset_layers(
 
     Notes
     -----
-    A point moves by the d that brings the planes of its triangles inward by their thickness in the least-squares sense,
-    n_i d = -t_i, weighted by the angles at the point and alike for endplate and wall; by iterated Tikhonov
-    regularisation, so that it does not slide along a flat surface [1]_, and by twice the thickness at most. Endplates
-    come first, over the whole footprint, as in the other meshes: the wall is cut at the endplate's thickness
-    below the rim (`fesolver.meshing.tet_belts`), and the belt between belongs to the endplate.
+    Points move as `fesolver.meshing.tet_moves` says. Endplates come first, over the whole footprint, as in the other
+    meshes: the wall is cut at the endplate's thickness below the rim (`fesolver.meshing.tet_belts`), and the belt
+    between belongs to the endplate. At a rim the way inwards is that of both sides: next to it, triangles of the copy
+    are narrow or turned over. There the ends of the ways slide along the copy (`fesolver.meshing.tet_smoothing`), which
+    leaves the thickness as it is.
 
     Prisms between a triangle and its copy are cut into three tetrahedra with diagonals from the lowest point, so that
-    neighbours cut their common face alike [2]_; where points do not move they degenerate and what has no volume is left
+    neighbours cut their common face alike [1]_; where points do not move they degenerate and what has no volume is left
     out. Points next to posterior elements, and to a kind without a layer, do not move: a layer ends there over the last
     row of triangles. Where a cell is turned over, or has a scaled Jacobian under 0.03 of a prism's height over the mean
     edge (0.02 is always enough), or a triangle of the copy is narrower than 0.03 of its length or meets another, the
@@ -133,27 +134,31 @@ def offset_layers(
 
     References
     ----------
-    .. [1] P. C. Hansen, *Rank-Deficient and Discrete Ill-Posed Problems*, SIAM, 1998, chapter 5.
-    .. [2] J. Dompierre et al., How to subdivide pyramids, prisms and hexahedra into tetrahedra, Proc. 8th Int. Meshing
+    .. [1] J. Dompierre et al., How to subdivide pyramids, prisms and hexahedra into tetrahedra, Proc. 8th Int. Meshing
        Roundtable, 1999.
     """
     check_thickness(**thickness_mm)
     if isinstance(layer_cells, bool) or layer_cells not in range(1, 9):
         raise InputError(f"layer_cells is {layer_cells!r}, not an integer of 1 to 8")
     depth = kind_thickness(thickness_mm)
-    moves = _moves(points, triangles, kind, depth)
+    moves = inward_moves(points, triangles, kind, depth)
     may_move = np.any(moves != 0.0, axis=1)
     scale = may_move.astype(np.float64)
     least = _least_jacobian(points, triangles, depth, layer_cells)
+    moves = _relaxed(
+        cut_belts(points, triangles, kind, depth, scale), moves, _least_jacobian(points, triangles, depth, 1)
+    )
     for _ in range(_ROUNDS):
         belts = cut_belts(points, triangles, kind, depth, scale)
         made = _layers(belts, moves * scale[:, None], layer_cells)
-        bad = _failing(*made, scale=scale, least=least)
+        bad = _failing(made, scale=scale, least=least)
         bad = bad[scale[bad] > 0.0]
         if len(bad) == 0:
-            points, inner, cells, layer, _ = made
-            thin = int(np.sum(may_move & (scale < 1.0)))
-            return BodyLayers(points, belts.triangles, belts.kind, inner, cells, layer, thin)
+            thin = int(np.sum((may_move & (scale < 1.0)) | belts.is_whole[: len(scale)]))
+            return BodyLayers(
+                made.points, belts.triangles, belts.kind, made.inner, made.cells, made.layer,
+                _planes(belts, made, scale), thin,
+            )  # fmt: skip
         scale[bad] *= 0.5
         scale[scale < _LEAST_SCALE] = 0.0
     raise InputError(
@@ -211,72 +216,56 @@ def prism_cells(
     return cells.reshape(-1, 4)[is_whole], np.repeat(np.arange(len(outer)), 3)[is_whole]
 
 
-def check_layered_quality(mesh: SpineMesh, *, min_scaled_jacobian: float) -> None:
-    """Refuse badly shaped cells: `min_scaled_jacobian` for those of bulk, `LEAST_LAYER_JACOBIAN` for those of layers.
-
-    Parameters
-    ----------
-    mesh : SpineMesh
-        With layers of their own.
-    min_scaled_jacobian : float
-        As for `check_quality`.
-
-    Raises
-    ------
-    InputError
-        As `check_quality`.
-    """
-    in_layer = np.zeros(len(mesh.cells), dtype=np.bool_)
-    for name, region in mesh.regions.items():
-        if name.split("/")[1] in _REGIONS:
-            in_layer[region.cells] = True
-    for chosen, limit in ((in_layer, min(min_scaled_jacobian, LEAST_LAYER_JACOBIAN)), (~in_layer, min_scaled_jacobian)):
-        number = np.cumsum(chosen) - 1
-        held = {name: chosen[region.cells] for name, region in mesh.regions.items()}
-        regions = {
-            name: Region(number[region.cells[held[name]]], region.fraction[held[name]])
-            for name, region in mesh.regions.items()
-        }
-        check_quality(replace(mesh, cells=mesh.cells[chosen], regions=regions), min_scaled_jacobian=limit)
+def _relaxed(belts: Belts, moves: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Ways inwards after which no triangle of the copy is narrow or turned over: their ends slide along their patch."""
+    made = _layers(belts, moves, 1)
+    copies = np.arange(len(belts.points), len(made.points))
+    roots = made.root[copies]
+    is_free = np.zeros(len(made.points), dtype=np.bool_)
+    is_free[copies] = _is_smooth(belts, len(moves))[roots]
+    outside = TriangleSurface(belts.points, belts.triangles).normals
+    copy = Sliding(made.points, made.inner, outside[made.outer], belts.kind[made.outer], made.cells, is_free)
+    moved = moves.copy()
+    moved[roots] = relax_copy(copy, enough_cell=_GOOD * least)[copies] - belts.points[roots]
+    return moved
 
 
-def _moves(
-    points: NDArray[np.float64], triangles: NDArray[np.int64], kind: NDArray[np.int8], depth: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Way inwards of every point, (n, 3); 0 where it stays."""
-    normals, n = TriangleSurface(points, triangles).normals, len(points)
-    weight = np.zeros((n, 4))
-    corner = _angles(points, triangles)
-    np.add.at(weight, (triangles, kind[:, None]), corner)
-    share = corner / weight[triangles, kind[:, None]]
-    A, b = np.zeros((n, 3, 3)), np.zeros((n, 3))
-    np.add.at(A, triangles, share[..., None, None] * (normals[:, :, None] * normals[:, None])[:, None])
-    np.add.at(b, triangles, -(share * depth[kind][:, None])[..., None] * normals[:, None])
-    trace = np.maximum(np.trace(A, axis1=1, axis2=2), 1.0)
-    inverse = np.linalg.inv(A + (_DAMPING * trace)[:, None, None] * np.eye(3))
-    d = np.zeros((n, 3))
-    for _ in range(_SWEEPS):
-        d += np.einsum("nij,nj->ni", inverse, b - np.einsum("nij,nj->ni", A, d))
-    length = np.linalg.norm(d, axis=1)
-    most = _FARTHEST * np.max(np.where(weight > 0.0, depth, 0.0), axis=1)
-    d *= np.minimum(1.0, most / np.maximum(length, 1e-300))[:, None]
-    d[np.any((weight > 0.0) & (depth == 0.0), axis=1)] = 0.0
-    return d
+def _is_smooth(belts: Belts, n: int) -> NDArray[np.bool_]:
+    """Which of the n given points have triangles of one kind only, without a crease."""
+    triangles = belts.root[belts.triangles]
+    has_kind = np.zeros((n, 4), dtype=np.bool_)
+    has_kind[triangles, belts.kind[:, None]] = True
+    surface = TriangleSurface(belts.points, belts.triangles)
+    along = np.einsum("mki,mi->mk", mean_normals(belts.points[:n], triangles)[triangles], surface.normals)
+    least = np.ones(n)
+    np.minimum.at(least, triangles, along)
+    return np.asarray((has_kind.sum(axis=1) == 1) & (least > _CREASE))
 
 
-def _angles(points: NDArray[np.float64], triangles: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Angles of triangles at their corners, (m, 3)."""
-    x = points[triangles]
-    along, back = np.roll(x, -1, axis=1) - x, np.roll(x, 1, axis=1) - x
-    cross = np.linalg.norm(np.cross(along, back), axis=2)
-    return np.asarray(np.arctan2(cross, np.sum(along * back, axis=2)) + 1e-12)
+def _planes(belts: Belts, made: _Made, scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`BodyLayers.planes`."""
+    inside = _is_smooth(belts, len(scale)) & (scale > 0.0)
+    free = np.unique(made.inner)
+    free = free[(free >= len(belts.points)) & inside[made.root[free]]]
+    out = np.zeros_like(made.points)
+    out[free] = mean_normals(made.points, made.inner)[free]
+    return out
 
 
-_Made = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int8], NDArray[np.int64]]
+@dataclass(frozen=True)
+class _Made:
+    """Points, the inner surface and its outer triangles, cells and their layers, and each point's given one."""
+
+    points: NDArray[np.float64]
+    inner: NDArray[np.int64]
+    outer: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    layer: NDArray[np.int8]
+    root: NDArray[np.int64]
 
 
 def _layers(belts: Belts, moves: NDArray[np.float64], layer_cells: int) -> _Made:
-    """Points, inner surface, cells and their layers, and the given point that each point hangs on."""
+    """Prisms below the outside, their points moved inward."""
     x, root = belts.points, belts.root
     # Cuts come next to their point of the rim: with another point between them a cell in one plane would be left.
     order = np.empty(len(x), dtype=np.int64)
@@ -307,8 +296,10 @@ def _layers(belts: Belts, moves: NDArray[np.float64], layer_cells: int) -> _Made
         cells.append(own)
         layer.append(belts.layer[prisms])
     inner = below[belts.triangles]
-    is_whole = (inner[:, 0] != inner[:, 1]) & (inner[:, 1] != inner[:, 2]) & (inner[:, 2] != inner[:, 0])
-    return np.concatenate(points), inner[is_whole], np.concatenate(cells), np.concatenate(layer), np.concatenate(roots)
+    outer = np.flatnonzero(np.all(inner != np.roll(inner, 1, axis=1), axis=1))
+    return _Made(
+        np.concatenate(points), inner[outer], outer, np.concatenate(cells), np.concatenate(layer), np.concatenate(roots)
+    )
 
 
 def _least_jacobian(
@@ -321,24 +312,16 @@ def _least_jacobian(
     return min(_ENOUGH, _FLATTEST * height / edge)
 
 
-def _failing(
-    points: NDArray[np.float64],
-    inner: NDArray[np.int64],
-    cells: NDArray[np.int64],
-    layer: NDArray[np.int8],
-    root: NDArray[np.int64],
-    *,
-    scale: NDArray[np.float64],
-    least: float,
-) -> NDArray[np.int64]:
+def _failing(made: _Made, *, scale: NDArray[np.float64], least: float) -> NDArray[np.int64]:
     """Given points whose move turns a cell over or makes it too flat, or makes a triangle narrow or meet another."""
     is_bad = np.zeros(len(scale), dtype=np.bool_)
+    cells, root = made.cells, made.root
     if len(cells):
-        quality = mesh_quality(points, cells, "tet4").scaled_jacobian
+        quality = mesh_quality(made.points, cells, "tet4").scaled_jacobian
         # A thinner layer is flatter: it is not worse for that.
         part = scale[root[cells]]
         is_bad[root[cells[quality < least * part.min(axis=1, initial=1.0, where=part > 0.0)]]] = True
-    surface = TriangleSurface(points, inner)
-    is_bad[root[inner[heights(surface) < _NARROWEST]]] = True
-    is_bad[root[inner[self_intersections(surface)]]] = True
+    surface = TriangleSurface(made.points, made.inner)
+    is_bad[root[made.inner[heights(surface) < _NARROWEST]]] = True
+    is_bad[root[made.inner[self_intersections(surface)]]] = True
     return np.flatnonzero(is_bad)

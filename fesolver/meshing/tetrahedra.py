@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,29 +11,33 @@ from numpy.typing import NDArray
 
 from fesolver.anatomy.column import PlacedVertebra
 from fesolver.anatomy.frames import Frame
-from fesolver.anatomy.levels import LEVELS, disc_name, sort_levels
+from fesolver.anatomy.levels import LEVELS, sort_levels
 from fesolver.errors import InputError
 from fesolver.imaging.frames import segment_frame
 from fesolver.meshing.quality import check_quality
 from fesolver.meshing.regions import cell_centroids
 from fesolver.meshing.second_order import second_order
 from fesolver.meshing.spine_mesh import SpineMesh
-from fesolver.meshing.tet_annulus import DiscPlaces, disc_places, nucleus_fraction
-from fesolver.meshing.tet_belts import make_room
-from fesolver.meshing.tet_discs import DiscSurface, disc_between, facing_patches
+from fesolver.meshing.tet_annulus import DiscPlaces, nucleus_fraction
 from fesolver.meshing.tet_layers import body_fractions, check_thickness
 from fesolver.meshing.tet_names import SURFACE_NAMES, NamedParts, name_mesh
-from fesolver.meshing.tet_offsets import BodyLayers, check_layered_quality, kind_thickness, offset_layers
-from fesolver.meshing.tet_volume import fill_surface
-from fesolver.surfaces.closest import ClosestPoint
-from fesolver.surfaces.remesh import remesh_surface
+from fesolver.meshing.tet_nucleus import outlined_surfaces
+from fesolver.meshing.tet_offsets import BodyLayers, kind_thickness
+from fesolver.meshing.tet_parts import (
+    build_parts,
+    fill_parts,
+    on_endplates,
+    places_of_discs,
+    remeshed,
+    with_layers,
+    with_nuclei,
+    with_room,
+)
+from fesolver.meshing.tet_quality import check_layered_quality
 from fesolver.surfaces.surface import TriangleSurface
-from fesolver.surfaces.vertebra import INFERIOR_ENDPLATE, SUPERIOR_ENDPLATE, VertebraSurface
+from fesolver.surfaces.vertebra import VertebraSurface
 
 __all__ = ["TetMesh", "mesh_surfaces"]
-
-_DEEPEST_MM = 0.2
-"""How deep a disc's wall may cut into the rim of a bone: what flat triangles of 2 mm leave of a curve; a choice."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,9 @@ class TetMesh:
         Per region `L1-L2/annulus`: place of each cell's centre across the annulus, 0 on the nucleus, 1 outside.
     thin_layer_points : int
         Points of the surfaces under which a conforming layer is thinner than asked for, because it does not fit.
+    mixed_nuclei : tuple of str
+        Discs whose nucleus should have cells of its own and has not, because its outline does not fit: it enters by
+        volume fractions there.
     """
 
     mesh: SpineMesh
@@ -61,6 +67,7 @@ class TetMesh:
     annulus_axes: Mapping[str, NDArray[np.float64]]
     annulus_depth: Mapping[str, NDArray[np.float64]]
     thin_layer_points: int = 0
+    mixed_nuclei: tuple[str, ...] = ()
 
 
 def mesh_surfaces(
@@ -71,10 +78,11 @@ def mesh_surfaces(
     element: Literal["tet4", "tet10"] = "tet4",
     cortical_thickness_mm: float = 0.35,
     endplate_thickness_mm: float = 0.35,
-    layers: Literal["conforming", "fractions"] = "fractions",
+    layers: Literal["conforming", "fractions"] = "conforming",
     layer_cells: int = 1,
     nucleus_area_fraction: float = 0.4,
     nucleus_posterior_mm: float = 0.0,
+    nucleus_cells: Literal["conforming", "fractions"] | None = None,
     disc_size_mm: float | None = None,
     disc_bulge_mm: float = 0.0,
     keep_posterior: bool = True,
@@ -100,6 +108,9 @@ def mesh_surfaces(
         Cells through a conforming layer, 1 to 8.
     nucleus_area_fraction, nucleus_posterior_mm : float
         Area of the nucleus over the disc's, and how far its centre lies behind the disc's axis.
+    nucleus_cells : {"conforming", "fractions"}, optional
+        Whether nuclei have cells of their own (`fesolver.meshing.tet_nucleus`), or enter by volume fractions of the
+        cells of the disc; as `layers` by default.
     disc_size_mm : float, optional
         Largest edge length in discs; `size_mm` by default.
     disc_bulge_mm : float
@@ -110,7 +121,7 @@ def mesh_surfaces(
         Whether the surfaces are meshed anew with triangles of `size_mm` first; otherwise cells follow the triangles
         that are there.
     min_scaled_jacobian : float
-        Cells below it are refused, those of conforming layers below `tet_offsets.LEAST_LAYER_JACOBIAN`. At the default
+        Cells below it are refused, those of conforming layers below `tet_quality.LEAST_LAYER_JACOBIAN`. At the default
         the edges of the worst corner lie within 3 degrees of one plane: tetrahedra between two given surfaces have less
         room than hexahedra of a swept section.
 
@@ -139,26 +150,38 @@ def mesh_surfaces(
     if layers not in ("conforming", "fractions"):
         raise InputError(f"layers {layers!r} is unknown", fix="use 'conforming' or 'fractions'")
     check_thickness(cortical_thickness_mm=cortical_thickness_mm, endplate_thickness_mm=endplate_thickness_mm)
+    own_nuclei = layers if nucleus_cells is None else nucleus_cells
+    if own_nuclei not in ("conforming", "fractions"):
+        raise InputError(f"nucleus_cells {nucleus_cells!r} is unknown", fix="use 'conforming' or 'fractions'")
     ordered = _ordered(vertebrae)
     levels = tuple(v.level for v in ordered)
     frame = segment_frame({v.level: v.geometry for v in ordered}, levels)
-    if remesh:
-        ordered = tuple(_remeshed(v, size_mm) for v in ordered)
     thickness = dict.fromkeys(("superior_endplate", "inferior_endplate"), endplate_thickness_mm)
     thickness["outer"] = cortical_thickness_mm
+    disc_size = size_mm if disc_size_mm is None else disc_size_mm
+    nucleus = {"nucleus_area_fraction": nucleus_area_fraction, "nucleus_posterior_mm": nucleus_posterior_mm}
+    masks = tuple(np.zeros(len(v.surface.triangles), dtype=np.bool_) for v in ordered)
+    if own_nuclei == "conforming":
+        given = build_parts(ordered, masks, frame, disc_size, disc_bulge_mm, check_walls=False)
+        outlines = on_endplates(places_of_discs(given, **nucleus))
+        ordered, masks = outlined_surfaces(ordered, frame, outlines, remesh=remesh)
+    if remesh:
+        ordered, masks = remeshed(ordered, masks, size_mm)
     if layers == "conforming":
-        ordered = tuple(_with_room(v, kind_thickness(thickness)) for v in ordered)
-    parts = _parts(ordered, frame, size_mm if disc_size_mm is None else disc_size_mm, disc_bulge_mm)
-    places = {
-        name: disc_places(
-            disc, nucleus_area_fraction=nucleus_area_fraction, nucleus_posterior_mm=nucleus_posterior_mm, name=name
-        )
-        for name, disc in parts.discs.items()
-    }
+        ordered = with_room(ordered, masks, kind_thickness(thickness))
+    parts = build_parts(ordered, masks, frame, disc_size, disc_bulge_mm)
+    places = places_of_discs(parts, **nucleus)
+    if own_nuclei == "conforming":
+        clear = cortical_thickness_mm if layers == "conforming" else 0.0
+        parts = with_nuclei(parts, places, size_mm=disc_size, clear_mm=clear)
     layered: dict[str, BodyLayers] = {}
     if layers == "conforming":
-        parts, layered = _layered(parts, thickness, layer_cells)
-    points, cells = _filled(parts, layered, size_mm, size_inside_mm, size_mm if disc_size_mm is None else disc_size_mm)
+        parts, layered = with_layers(parts, thickness, layer_cells)
+    filled = fill_parts(
+        parts, layered, size_mm=size_mm, size_inside_mm=size_inside_mm, disc_size_mm=disc_size,
+        min_scaled_jacobian=min_scaled_jacobian,
+    )  # fmt: skip
+    points, cells = filled.points, dict(filled.cells)
     fractions = {}
     for vertebra in ordered:
         body, level = parts.bodies[vertebra.level], vertebra.level
@@ -173,7 +196,8 @@ def mesh_surfaces(
             cells[level] = np.concatenate([layered[level].cells, cells[level]])
             fractions[level] = {name: np.concatenate([own[name], f]) for name, f in fractions[level].items()}
     for name, disc in places.items():
-        inside = nucleus_fraction(points[cells[name]], disc)
+        inside = filled.in_nucleus(name)
+        inside = nucleus_fraction(points[cells[name]], disc) if inside is None else inside
         fractions[name] = {"nucleus": inside, "annulus": 1.0 - inside}
     left = {v.level: frame.vectors_to_local(v.frame.axes[0]) for v in ordered}
     named = NamedParts(points, cells, fractions, parts.bodies, parts.kinds, left, frame)
@@ -184,17 +208,8 @@ def mesh_surfaces(
     check = check_layered_quality if layered else check_quality
     check(mesh, min_scaled_jacobian=min_scaled_jacobian)
     thin = sum(own.thin_points for own in layered.values())
-    return TetMesh(mesh, {v.level: v for v in ordered}, axes, depth, thin)
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Surfaces of all parts over one set of points, in the segment frame."""
-
-    points: NDArray[np.float64]
-    bodies: dict[str, NDArray[np.int64]]
-    kinds: dict[str, NDArray[np.int8]]
-    discs: dict[str, DiscSurface]
+    mixed = tuple(name for name in places if own_nuclei == "conforming" and name not in filled.nucleus_cells)
+    return TetMesh(mesh, {v.level: v for v in ordered}, axes, depth, thin, mixed)
 
 
 @dataclass(frozen=True)
@@ -222,90 +237,6 @@ def _ordered(vertebrae: Sequence[VertebraSurface]) -> tuple[VertebraSurface, ...
             fix=f"give one surface for each of {', '.join(wanted)}",
         )
     return tuple(sorted(vertebrae, key=lambda v: LEVELS.index(v.level)))
-
-
-def _remeshed(vertebra: VertebraSurface, size_mm: float) -> VertebraSurface:
-    """A vertebra with triangles of another size, its parts kept."""
-    surface, kind = remesh_surface(vertebra.surface, size_mm, tags=vertebra.kind)
-    return replace(vertebra, surface=surface, kind=kind.astype(np.int8))
-
-
-def _with_room(vertebra: VertebraSurface, depth: NDArray[np.float64]) -> VertebraSurface:
-    """A vertebra whose points lie clear of the ends of its layers."""
-    surface = vertebra.surface
-    points = make_room(surface.points, surface.triangles, vertebra.kind, depth)
-    return replace(vertebra, surface=TriangleSurface(points, surface.triangles))
-
-
-def _parts(vertebrae: tuple[VertebraSurface, ...], frame: Frame, size_mm: float, bulge_mm: float) -> _Parts:
-    """Surfaces of bodies and discs."""
-    kinds = dict(zip((v.level for v in vertebrae), facing_patches(vertebrae), strict=True))
-    points = frame.to_local(np.concatenate([v.surface.points for v in vertebrae]))
-    start = np.cumsum([0, *(len(v.surface.points) for v in vertebrae)])
-    bodies = {v.level: v.surface.triangles + n for v, n in zip(vertebrae, start, strict=False)}
-    discs: dict[str, DiscSurface] = {}
-    for upper, lower in pairwise(v.level for v in vertebrae):
-        name = disc_name(upper, lower)
-        discs[name] = disc_between(
-            points,
-            bodies[lower][kinds[lower] == SUPERIOR_ENDPLATE],
-            bodies[upper][kinds[upper] == INFERIOR_ENDPLATE],
-            left=np.array([1.0, 0.0, 0.0]),
-            size_mm=size_mm,
-            bulge_mm=bulge_mm,
-            name=name,
-        )
-        wall = discs[name].surface.points[len(points) :]
-        for level in (upper, lower):
-            _check_wall(wall, TriangleSurface(points, bodies[level]), disc=name, level=level)
-        points = discs[name].surface.points
-    return _Parts(points, bodies, kinds, discs)
-
-
-def _check_wall(wall: NDArray[np.float64], body: TriangleSurface, *, disc: str, level: str) -> None:
-    """Refuse a disc whose wall (n, 3) runs through bone: its cells would overlap the body's without being joined."""
-    if len(wall) == 0:
-        return
-    depth = ClosestPoint(body).depth(wall)
-    deepest = int(np.argmax(depth))
-    if depth[deepest] > _DEEPEST_MM:
-        raise InputError(
-            f"the wall of disc {disc} runs {depth[deepest]:.1f} mm deep through {level}",
-            where="({:.1f}, {:.1f}, {:.1f}) mm in the segment frame".format(*wall[deepest]),
-            fix="check the endplates of both bodies, or give disc_bulge_mm",
-        )
-
-
-def _layered(
-    parts: _Parts, thickness_mm: Mapping[str, float], layer_cells: int
-) -> tuple[_Parts, dict[str, BodyLayers]]:
-    """The parts with their layers' points and their side walls cut below the rims, and the layers of each level."""
-    points, bodies, kinds, out = parts.points, dict(parts.bodies), dict(parts.kinds), {}
-    for level, triangles in parts.bodies.items():
-        own = offset_layers(
-            points, triangles, kinds[level], thickness_mm=thickness_mm, layer_cells=layer_cells, name=level
-        )
-        points, bodies[level], kinds[level], out[level] = own.points, own.triangles, own.kind, own
-    return _Parts(points, bodies, kinds, parts.discs), out
-
-
-def _filled(
-    parts: _Parts, layered: Mapping[str, BodyLayers], size_mm: float, size_inside_mm: float, disc_size_mm: float
-) -> tuple[NDArray[np.float64], dict[str, NDArray[np.int64]]]:
-    """Points of the whole mesh, and the cells of every part but for those of layers."""
-    n = len(parts.points)
-    points, cells = [parts.points], {}
-    inside_layers = {level: own.inner for level, own in layered.items()}
-    surfaces = {level: TriangleSurface(parts.points, inside_layers.get(level, t)) for level, t in parts.bodies.items()}
-    surfaces |= {name: TriangleSurface(parts.points, d.surface.triangles) for name, d in parts.discs.items()}
-    added = 0
-    for name, surface in surfaces.items():
-        inside = max(size_mm, disc_size_mm) if name in parts.discs else size_inside_mm
-        filled, own = fill_surface(surface, size_mm=min(size_mm, inside), size_inside_mm=inside, name=name)
-        cells[name] = np.where(own < n, own, own + added)
-        points.append(filled[n:])
-        added += len(filled) - n
-    return np.concatenate(points), cells
 
 
 def _annulus(

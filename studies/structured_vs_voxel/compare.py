@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from compared_models import BARE, BODY, SEGMENT, Case, from_labels, structured, voxels
 from compared_quantities import Solved, quantities, region_volumes
@@ -37,7 +37,7 @@ class Run:
     Parameters
     ----------
     case : Case
-    kind : {"voxel", "hex8", "hex20", "label", "tet4", "tet10", "surface", "cut"}
+    kind : {"voxel", "hex8", "hex20", "label", "tet4", "tet10", "surface", "conform", "cut"}
     size : float
         Spacing, mm, of voxels; edge length of tetrahedra (at surfaces), mm; one over the refinement of others.
     place : int
@@ -71,8 +71,9 @@ class Run:
             return from_labels(self.case, self.size)
         if self.kind == "cut":
             return from_hexahedra(self.case, 1.0 / self.size)
-        if self.kind == "surface":
-            return from_surfaces(self.case, self.size)
+        if self.kind in ("surface", "conform"):
+            layers: Literal["fractions", "conforming"] = "fractions" if self.kind == "surface" else "conforming"
+            return from_surfaces(self.case, self.size, layers=layers)
         if self.kind in ("tet4", "tet10"):
             return tetrahedra(self.case, self.size, "tet10" if self.kind == "tet10" else "tet4")
         return structured(self.case, 1.0 / self.size, "hex20" if self.kind == "hex20" else "hex8")
@@ -92,6 +93,7 @@ def runs() -> Iterator[Run]:
         "cut": {BODY: (2.0, 1.0, 2.0 * third), SEGMENT: (2.0, 1.0)},
         "tet10": {BODY: (4.0, 3.0, 2.0, 1.4, 1.2, 1.0, 0.7), SEGMENT: (4.0, 3.0, 2.0)},
         "tet4": {BODY: (4.0, 3.0, 2.0, 1.4), SEGMENT: (4.0, 3.0, 2.0)},
+        "conform": {BODY: (3.0, 2.0, 1.5, 1.0), SEGMENT: (3.0, 2.0, 1.5)},
         "surface": {BODY: (2.0, 1.4, 1.2, 1.0, 0.85, 0.7, 0.5), SEGMENT: (2.0, 1.4, 1.2, 1.0)},
     }
     for case in (BODY, SEGMENT):

@@ -248,7 +248,7 @@ def _volume_table(found: Found, case: str) -> Iterator[str]:
                 finest[run["kind"]] = [run]
             elif run is not have[0] and run["size"] == have[0]["size"]:
                 have.append(run)
-    kinds = [kind for kind in ("hex8", "hex20", "voxel", "label", "tet10", "surface") if kind in finest]
+    kinds = [kind for kind in ("hex8", "hex20", "voxel", "label", "conform", "tet10", "surface") if kind in finest]
     yield line_of(["region", *(f"{kind}, {finest[kind][0]['size']:.2g}" for kind in kinds)])
     yield line_of(["---"] * (len(kinds) + 1))
     for name in finest[kinds[0]][0]["volumes_mm3"]:

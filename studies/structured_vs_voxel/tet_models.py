@@ -44,7 +44,9 @@ def tetrahedra(case: Case, size_mm: float, element: Element) -> Solved:
     return _solved(case, made)
 
 
-def from_surfaces(case: Case, size_mm: float, *, element: Element = "tet10") -> Solved:
+def from_surfaces(
+    case: Case, size_mm: float, *, element: Element = "tet10", layers: Literal["fractions", "conforming"] = "fractions"
+) -> Solved:
     """The path of scanner surfaces, from closed surfaces of the same bodies, solved; `size_mm` is that at surfaces."""
     vertebrae = []
     for placed in case.column.vertebrae:
@@ -57,6 +59,8 @@ def from_surfaces(case: Case, size_mm: float, *, element: Element = "tet10") -> 
         element=element,
         cortical_thickness_mm=case.layer_mm,
         endplate_thickness_mm=case.layer_mm,
+        layers=layers,
+        layer_cells=LAYER_CELLS,
     )
     return _solved(case, replace(made, bodies={v.level: v for v in case.column.vertebrae}))
 

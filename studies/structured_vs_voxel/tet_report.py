@@ -13,7 +13,7 @@ __all__ = ["TET_KINDS", "TetRow", "straight_limit", "tet_lines", "tet_rows_of"]
 
 Found = Mapping[str, Mapping[str, Any]]
 
-TET_KINDS = ("tet10", "surface", "tet4", "cut")
+TET_KINDS = ("conform", "tet10", "surface", "tet4", "cut")
 LAYERS_MM = 1.0
 """Thickness of shell and endplates in the study."""
 RESOLVED_MM = 1.5 * LAYERS_MM

@@ -14,7 +14,8 @@ from fesolver.meshing.quality import mesh_quality
 from fesolver.meshing.regions import cell_volumes, region_volume
 from fesolver.meshing.structured import mesh_column
 from fesolver.meshing.tet_belts import make_room
-from fesolver.meshing.tet_offsets import LEAST_LAYER_JACOBIAN, kind_thickness, offset_layers, prism_cells
+from fesolver.meshing.tet_offsets import kind_thickness, offset_layers, prism_cells
+from fesolver.meshing.tet_quality import LEAST_LAYER_JACOBIAN
 from fesolver.meshing.tet_volume import check_closed
 from fesolver.meshing.tetrahedra import mesh_surfaces
 from fesolver.surfaces.from_column import body_surface, vertebra_surface

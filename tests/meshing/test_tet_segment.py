@@ -17,8 +17,9 @@ from fesolver.meshing.quality import mesh_quality
 from fesolver.meshing.regions import cell_centroids, cell_volumes, region_volume
 from fesolver.meshing.structured import mesh_column
 from fesolver.meshing.structured_tissue import structured_tissue
+from fesolver.meshing.tet_parts import check_wall
 from fesolver.meshing.tet_tissue import placed_vertebra, tet_tissue, tet_tissue_from_ct
-from fesolver.meshing.tetrahedra import _check_wall, mesh_surfaces
+from fesolver.meshing.tetrahedra import mesh_surfaces
 from fesolver.surfaces.io import read_surface
 from fesolver.surfaces.vertebra import vertebra_parts
 
@@ -183,8 +184,8 @@ def test_a_disc_wall_that_runs_through_bone_is_refused_with_its_depth(surfaces):
     body = surfaces[0]
     inside = body.frame.origin + np.array([[0.0, 0.0, 0.0], [40.0, 0.0, 0.0]])
     with pytest.raises(InputError, match=r"disc L1-L2 runs 1[0-9]\.\d mm deep through L1"):
-        _check_wall(inside, body.surface, disc="L1-L2", level="L1")
-    _check_wall(inside[1:], body.surface, disc="L1-L2", level="L1")
+        check_wall(inside, body.surface, disc="L1-L2", level="L1")
+    check_wall(inside[1:], body.surface, disc="L1-L2", level="L1")
 
 
 def test_levels_with_a_gap_an_unknown_element_and_a_nonsense_bulge_are_refused(surfaces):

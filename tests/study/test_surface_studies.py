@@ -288,7 +288,11 @@ def test_labels_and_parameters_are_meshed_with_tetrahedra_too(tmp_path):
 @pytest.mark.parametrize(
     ("given", "segment", "words"),
     [
-        ({"kind": "parametric", "t_score": -3.0}, {"layer_cells": 2}, "layer_cells means nothing"),
+        (
+            {"kind": "parametric", "t_score": -3.0},
+            {"layers": "fractions", "layer_cells": 2},
+            "layer_cells means nothing",
+        ),
         ({"kind": "ct", "ct": "a", "labels": "b", "cement_label": "c"}, {}, "not mapped onto tetrahedra"),
         ({"kind": "ct", "ct": "a", "labels": "b", "implant_label": "c"}, {}, "not mapped onto tetrahedra"),
     ],
@@ -361,4 +365,4 @@ def test_conforming_layers_leave_no_mixed_cell_and_fractions_take_no_layer_cells
     layers = [region for name, region in regions.items() if name.endswith(("cortical", "endplate"))]
     assert all(np.all(region.fraction == 1.0) for region in layers)
     with pytest.raises(InputError, match="layer_cells means nothing"):
-        study(surface_tables(segment={"layer_cells": 2}), tmp_path)
+        study(surface_tables(segment={"layers": "fractions", "layer_cells": 2}), tmp_path)

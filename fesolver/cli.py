@@ -403,7 +403,10 @@ def _run(
         from fesolver.report.answer import answer_lines
         from fesolver.report.results import read_results
 
-        _say(options, "\n".join(answer_lines(read_results(summary.out))))
+        lines = answer_lines(read_results(summary.out))
+        if summary.n_total > 1:
+            lines = (summary.sentence, *lines)
+        _say(options, "\n".join(lines))
     if summary.n_failed:
         _complain(f"{summary.n_failed} of {summary.n_total} cases failed; why is in {summary.out / 'run.json'}")
         return NOT_CONVERGED

@@ -118,6 +118,8 @@ def check_study(
     plan = plan_study(config, yes=yes)
     first = plan.case(0).config
     check_tables(first)
+    for case in plan.one_of_each():
+        check_tables(case.config)
     data = read_data(first)
     built = build_models(first, data, Stages(SilentProgress()))
     intact, model = built.intact, built.last

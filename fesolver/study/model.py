@@ -19,6 +19,7 @@ from fesolver.loading.load_case import LoadCase
 from fesolver.loading.pads import PadSetup, pad_constraints
 from fesolver.meshing.regions import cell_centroids, cell_volumes, region_volume
 from fesolver.meshing.spine_mesh import SpineMesh
+from fesolver.outcomes.registry import select_outcomes
 from fesolver.study.cohort_input import disc_grades
 from fesolver.study.config import StudyConfig
 from fesolver.study.connections import elastic_materials, study_connections
@@ -176,8 +177,12 @@ def check_tables(config: StudyConfig) -> None:
     Raises
     ------
     InputError
-        If a law, conversion or grade is unknown, or the treatment or the load is incomplete.
+        If a law, conversion, grade or outcome is unknown, or the treatment or the load is incomplete.
     """
+    try:
+        select_outcomes(config.output.outcomes)
+    except InputError as error:
+        raise InputError(error.what, where="output.outcomes", fix=error.fix) from error
     bone = _materials(config)["trabecular"]
     kind: DensityKind = config.calibration.density_kind if config.calibration else "rho_qct"  # that of the phantom
     given = config.input

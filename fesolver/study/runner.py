@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import shutil
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,8 @@ class RunSummary:
         Cases of the study in it.
     n_reused : int
         Of these, cases that were there before the run.
+    shared : mapping of str to int
+        What of those computed was not made anew (`mesh`, `prepared system`, `intact solution`), and in how many.
     """
 
     out: Path
@@ -56,6 +60,15 @@ class RunSummary:
     n_failed: int
     n_total: int
     n_reused: int = 0
+    shared: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """How many cases there are, how many were there, and what was shared, in a line."""
+        computed = self.n_total - self.n_reused
+        text = f"{self.n_total} cases: {computed} computed, {self.n_reused} there already, {self.n_failed} failed"
+        shared = [f"{name} in {count}" for name, count in self.shared.items()]
+        return f"{text}; used again: {', '.join(shared)}" if computed and shared else text
 
     def table(self) -> pd.DataFrame:
         """One row per case: see `fesolver.study.results_table.results_table`."""
@@ -139,7 +152,7 @@ def run_study(
         check_target(out, overwrite=True)
         with staged_folder(out, overwrite=True) as folder:
             summary = _run(plan, folder, how)
-        return RunSummary(out, summary.n_done, summary.n_failed, summary.n_total)
+        return replace(summary, out=out)
     with folders_above(out), folder_lock(out):
         check_owner(out, config)
         try:
@@ -154,6 +167,8 @@ def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
     warm = Stages(how.progress)
     # What is wrong with the input stops the run before a minute goes into kernels, and before anything is written.
     check_tables(first)
+    for case in plan.one_of_each():
+        check_tables(case.config)
     nominal = Reader().read(first, warm)
     tasks = study_tasks(plan)
     dataset = Dataset(out / "results", study=config.name)
@@ -185,7 +200,9 @@ def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
             raise evaluator.error
     facts = RunFacts(nominal, warm.seconds, count, threads, workers, is_local)
     failed = finish_run(config, out, tasks, dataset, facts)
-    return RunSummary(out, len(tasks) - failed, failed, len(tasks), count.reused)
+    own = dataset.facts()
+    shared = Counter(name for task in missing for name in own.get(task.digest, {}).get("reused", ()))
+    return RunSummary(out, len(tasks) - failed, failed, len(tasks), count.reused, dict(shared))
 
 
 def _pool(

@@ -128,6 +128,23 @@ class StudyPlan:
         """Every case once: of points that give the same case, the first."""
         return tuple(self._expanded[0].values())
 
+    def one_of_each(self) -> Iterator[Case]:
+        """A case with every value of every listed factor, the first that has it: what no list of values may break."""
+        if self.drawn is None:
+            stride, indices = len(self), {0}
+            for factor in self.factors:
+                n = len(factor.choices or ())
+                stride //= n
+                indices |= {stride * place for place in range(n)}
+            yield from (self.case(index) for index in sorted(indices))
+            return
+        seen: set[tuple[str, str]] = set()
+        for index, point in enumerate(self.points):
+            new = {(f.name, repr(point[f.name])) for f in self.factors if f.is_discrete} - seen
+            if new:
+                seen |= new
+                yield self.case(index)
+
     @cached_property
     def case_of_point(self) -> tuple[str, ...]:
         """Id of the case of every point, in the order of the design, as analyses of the design need them."""

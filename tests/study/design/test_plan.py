@@ -247,3 +247,19 @@ def test_values_that_do_not_go_together_are_said_with_their_factors():
 def test_a_point_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="points are 0 to 2"):
         plan_study(study({"volume": VOLUME})).case(3)
+
+
+def test_one_of_each_has_every_value_of_every_list_and_no_case_twice():
+    factors = {
+        "volume": {"key": "treatment.volume_ml", "values": [2.0, 4.0, 6.0]},
+        "force": {"key": "load.force_n", "values": [300.0, 500.0]},
+        "scale": {"key": "bone.density_scale", "values": [0.8, 1.0]},
+    }
+    grid = plan_study(study(factors))
+    sampled = plan_study(study(factors, design={"kind": "latin_hypercube", "n": 24}))
+
+    for plan in (grid, sampled):
+        cases = list(plan.one_of_each())
+        assert len({case.index for case in cases}) == len(cases) <= 7
+        for name, table in factors.items():
+            assert {case.keys[name] for case in cases} == set(table["values"])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fesolver.anatomy.frames import Frame
 from fesolver.errors import InputError
 from fesolver.fem.facets import outer_facets
+from fesolver.imaging.endplates import ENDPLATE_TURN_DEG
 from fesolver.imaging.frames import oriented_frame
 from fesolver.meshing.regions import cell_moments, facet_surface
 from fesolver.meshing.spine_mesh import SpineMesh, Surface
@@ -24,9 +25,6 @@ BODY_PARTS = ("trabecular", "cortical", "superior_endplate", "inferior_endplate"
 DISC_PARTS = ("nucleus", "annulus")
 
 _SIDES = ("superior", "inferior")
-
-FACING_DEG = 50.0
-"""A facet of a body whose normal is within so much of the body's axis is of an endplate."""
 
 _TURNS = 5
 """Times that axes are improved by the endplates found with them."""
@@ -154,7 +152,7 @@ def _body_surfaces(
 ) -> Mapping[str, Surface]:
     """Facets of a body as its three surfaces, its axis improved until no facet changes sides."""
     whole = [facet_surface(mesh.points, f.facets, f.cells) for f in found]
-    least = np.cos(np.deg2rad(FACING_DEG))
+    least = np.cos(np.deg2rad(ENDPLATE_TURN_DEG))
     before: list[NDArray[np.int64]] = []
     for _ in range(_TURNS):
         cosines = [surface.normals @ axis for surface in whole]

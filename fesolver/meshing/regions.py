@@ -67,7 +67,26 @@ def nodes_last(mesh_points: NDArray[np.float64], cells: NDArray[np.int64]) -> ND
 
 
 def cell_moments(mesh: SpineMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Volume (n_cells,), mm3, and centroid (n_cells, 3), mm, of every cell; exact, curved or not."""
+    """Volume (n_cells,), mm3, and centroid (n_cells, 3), mm, of every cell; exact, curved or not.
+
+    Worked out once for a mesh: the arrays are shared, and read-only.
+    """
+
+    def make() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        volume, centroid = _moments(mesh)
+        return _read_only(volume), _read_only(centroid)
+
+    return mesh.memo.once("cell moments", None, make)
+
+
+def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The array, closed to writing."""
+    values.flags.writeable = False
+    return values
+
+
+def _moments(mesh: SpineMesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Volumes and centroids, worked out."""
     if mesh.lattice is not None:
         lattice = mesh.lattice
         volume = np.full(len(mesh.cells), float(np.prod(lattice.spacing)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fesolver.anatomy.frames import Frame
 from fesolver.bone.tissue import Region
 from fesolver.fem.problem import ElementName, Lattice
+from fesolver.meshing.memo import Memo
 
 __all__ = ["SpineMesh", "Surface"]
 
@@ -64,6 +65,9 @@ class SpineMesh:
         The regular grid of a voxel mesh.
     element : ElementName
         What the cells are.
+    memo : Memo
+        What has been worked out from points, cells, lattice and element. `dataclasses.replace` hands it on where these
+        stay the very same objects, and starts an empty one where they do not.
     """
 
     points: NDArray[np.float64]
@@ -75,6 +79,12 @@ class SpineMesh:
     frame: Frame
     lattice: Lattice | None = None
     element: ElementName = "hex8"
+    memo: Memo = field(default_factory=Memo, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shape = (self.points, self.cells, self.lattice, self.element)
+        if not self.memo.serves(*shape):
+            object.__setattr__(self, "memo", Memo(*shape))
 
     def level_cells(self, level: str) -> NDArray[np.int64]:
         """Ascending ids of every cell that holds some of a vertebra (its posterior elements too) or a disc."""

@@ -12,6 +12,7 @@ from fesolver.bone.tissue import Region, Tissue
 from fesolver.errors import InputError
 from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.problem import FluidCavity
+from fesolver.meshing.memo import content_digest
 from fesolver.meshing.spine_mesh import SpineMesh, Surface
 
 __all__ = ["OpenMesh", "extract_body", "without_nuclei"]
@@ -84,9 +85,17 @@ def extract_body(mesh: SpineMesh, tissue: Tissue, level: str) -> tuple[SpineMesh
         held[region.cells] = True
     if not held.any():
         raise InputError(f"the body of {level} has no cells")
-    surfaces = {name: s for name, s in mesh.surfaces.items() if name.split("/")[0] == level}
-    body, _ = _submesh(replace(mesh, surfaces=surfaces), held, own)
-    body = replace(body, frames={level: mesh.frames[level]}, levels=(level,))
+
+    def shape() -> SpineMesh:
+        surfaces = {name: s for name, s in mesh.surfaces.items() if name.split("/")[0] == level}
+        return _submesh(replace(mesh, surfaces=surfaces), held, {})[0]
+
+    # The body's shape is worked out once for all states and cases on the mesh, and so is what follows from it.
+    key, n_kept = (level, content_digest(held)), 2 * len(mesh.levels)
+    body = mesh.memo.once("body", key, shape, sources=(mesh.surfaces,), size=n_kept)
+    cell_id = np.where(held, np.cumsum(held) - 1, -1)
+    regions = {name: _restrict(region, cell_id)[0] for name, region in own.items()}
+    body = replace(body, regions=regions, frames={level: mesh.frames[level]}, frame=mesh.frame, levels=(level,))
     axes = {name: values for name, values in tissue.axes.items() if name in own}
     return body, Tissue(tissue.density[held], tissue.kind, body.regions, axes)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from fesolver.imaging.endplates import ENDPLATE_TURN_DEG
 from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.spine_mesh import Surface
 
@@ -30,6 +31,7 @@ FACE_CORNERS = np.array(
 
 KINDS = ("superior_endplate", "inferior_endplate", "outer")
 _MIN_COSINE_TREAD, _MIN_COSINE_RISER = 0.5, 0.85
+_MIN_COSINE = float(np.cos(np.deg2rad(ENDPLATE_TURN_DEG)))
 _ZONE_BELOW_MM = 6.0
 _ZONE_ABOVE_MM = 5.0
 _SMOOTHING_MM = 1.5
@@ -102,11 +104,11 @@ def body_faces(
 
     Notes
     -----
-    A face to a disc is endplate, always. Any other is endplate where it and the smoothed body's normal lie within 60
-    degrees of the fitted plane's normal and the face within 6 mm below to 5 mm above that plane; a riser of a tilted
-    endplate's stairs is endplate too, if the smoothed body's normal there lies within 32 degrees. Project areas on
-    the plane's normal to compare them with the footprint. Faces to the level's own posterior elements are `outer`:
-    the surface is the body's, whether these are kept or not.
+    A face to a disc is endplate, always. Any other is endplate where it lies within 60 degrees of the fitted plane's
+    normal, the smoothed body's normal there within `ENDPLATE_TURN_DEG`, and the face within 6 mm below to 5 mm above
+    that plane; a riser of a tilted endplate's stairs is endplate too, if the smoothed body's normal there lies within
+    32 degrees. Project areas on the plane's normal to compare them with the footprint. Faces to the level's own
+    posterior elements are `outer`: the surface is the body's, whether these are kept or not.
     """
     position = image.levels.index(level)
     mask = body == position + 1
@@ -132,7 +134,7 @@ def body_faces(
     ):
         height = (centers - centroid) @ normal
         is_tread = step @ normal > _MIN_COSINE_TREAD
-        least = np.where(is_tread, _MIN_COSINE_TREAD, _MIN_COSINE_RISER)
+        least = np.where(is_tread, _MIN_COSINE, _MIN_COSINE_RISER)
         in_zone = (height > -_ZONE_BELOW_MM) & (height < _ZONE_ABOVE_MM) & (normals @ normal > least)
         # Disc number p joins levels p - 1 and p, counted from 0.
         faces_disc = (disc_there == facing) & (disc_there > 0)

@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.imaging.endplates import ENDPLATE_TURN_DEG
 from fesolver.surfaces.parts_topology import components, disc_patch, smooth_patch
 from fesolver.surfaces.surface import TriangleSurface
 
 __all__ = ["EndplatePatch", "endplate_patches"]
-
-_MAX_TURN_DEG = 50.0
-"""The rim belongs to the endplate up to where its normal has turned this far from the plane's; a choice, between the
-endplate's own tilt (a few degrees) and the wall's (90)."""
 
 _FREE_DROP_MM = 2.0
 _DROP_RANGE_MM = 10.0
@@ -99,7 +96,7 @@ def _one_endplate(
     where: str,
 ) -> EndplatePatch:
     """The patch facing along `axis`: the largest piece whose normals stay within the turn of its own plane's normal."""
-    least = np.cos(np.deg2rad(_MAX_TURN_DEG))
+    least = np.cos(np.deg2rad(ENDPLATE_TURN_DEG))
     areas = surface.areas
     normal, patch, drop = axis, np.zeros(len(allowed), dtype=np.bool_), np.zeros(len(allowed))
     for _ in range(20):

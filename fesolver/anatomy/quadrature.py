@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,8 +69,17 @@ def body_quadrature(
     -----
     Panels of the radius end at the edge of the hollow and at 0.6 and 0.8, where `PatternedDensity` bends; those of the
     circle where xi or eta is 0; those of the height at the thirds. The Jacobian is that of `body_points` by central
-    differences.
+    differences. The arrays of the last few bodies are kept, as their densities are asked for again and again: they are
+    shared, and read-only.
     """
+    return _body_quadrature(dimensions, radii, radial, angular, axial)
+
+
+@lru_cache(maxsize=8)
+def _body_quadrature(
+    dimensions: VertebraDimensions, radii: tuple[float, ...], radial: int, angular: int, axial: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Places, points and weights of `body_quadrature`, by what they depend on."""
     edges = tuple(sorted({0.0, 0.6, 0.8, 1.0, dimensions.central_endplate_fraction, *radii}))
     r, r_weights = gauss_panels(edges, radial)
     angle, angle_weights = gauss_panels(tuple(np.linspace(0.0, 2.0 * np.pi, 5)), angular)
@@ -86,4 +97,7 @@ def body_quadrature(
     ]
     jacobian = np.einsum("qi,qi->q", np.cross(columns[0], columns[1]), columns[2]) / (2.0 * _STEP) ** 3
     places = np.column_stack([rr * np.cos(tt), rr * np.sin(tt), ss])
-    return places, at(rr, tt, ss), weights * jacobian
+    found = places, at(rr, tt, ss), weights * jacobian
+    for values in found:
+        values.flags.writeable = False
+    return found

@@ -16,10 +16,51 @@ from fesolver.fem.members import member_forces
 from fesolver.fem.problem import Problem
 from fesolver.fem.recovery import cell_nodal_forces
 
-__all__ = ["CutForces", "cut_forces"]
+__all__ = ["CutForces", "CutSides", "cut_forces", "cut_sides"]
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _NO_FORCES: Mapping[str, NDArray[np.float64]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class CutSides:
+    """What lies where about a cut: the same for every problem on one mesh.
+
+    Parameters
+    ----------
+    below : (n_cells,) ndarray of bool
+        The cells on the lower side.
+    is_above : (n_points,) ndarray of bool
+        The points of the other cells, those on the cut among them.
+    cells : (k,) ndarray of int64
+        Cells below that touch the cut.
+    """
+
+    below: NDArray[np.bool_]
+    is_above: NDArray[np.bool_]
+    cells: NDArray[np.int64]
+
+
+def cut_sides(cells: NDArray[np.int64], n_points: int, below: NDArray[np.bool_]) -> CutSides:
+    """Sort points and cells by the side of a cut that they lie on.
+
+    Parameters
+    ----------
+    cells : (n_cells, k) ndarray of int64
+        Of the mesh.
+    n_points : int
+        Of the mesh.
+    below : (n_cells,) ndarray of bool
+        The cells on the lower side.
+
+    Examples
+    --------
+    >>> cut_sides(np.array([[0, 1], [1, 2], [2, 3]]), 4, np.array([True, True, False])).cells
+    array([1])
+    """
+    is_above = np.zeros(n_points, dtype=bool)
+    is_above[cells[~below].ravel()] = True
+    return CutSides(below, is_above, np.flatnonzero(below & is_above[cells].any(axis=1)))
 
 
 @dataclass(frozen=True)
@@ -51,7 +92,7 @@ class CutForces:
 def cut_forces(
     problem: Problem,
     u: NDArray[np.float64],
-    below: NDArray[np.bool_],
+    below: NDArray[np.bool_] | CutSides,
     *,
     about: ArrayLike = (0.0, 0.0, 0.0),
     initial_strain: NDArray[np.float64] | None = None,
@@ -67,7 +108,7 @@ def cut_forces(
         The solved problem.
     u : (n_points, 3) ndarray
         Displacement, mm.
-    below : (n_cells,) ndarray of bool
+    below : (n_cells,) ndarray of bool, or CutSides
         The cells on the lower side; the cut is where they share points with the others.
     about : (3,) array_like
         Point for the moment, mm.
@@ -96,25 +137,21 @@ def cut_forces(
     connection pulls at the cells that own its entries: what it passes is its pull on the owners below. A tie passes
     what a slave needs to its masters.
     """
-    n_points = len(problem.points)
-    is_above = np.zeros(n_points, dtype=bool)
-    is_above[problem.cells[~below].ravel()] = True
-    cells = np.flatnonzero(below & is_above[problem.cells].any(axis=1))
+    sides = below if isinstance(below, CutSides) else cut_sides(problem.cells, len(problem.points), below)
+    cells, is_above = sides.cells, sides.is_above
     if not len(cells) and not problem.ties:
         raise InputError("the cut separates nothing: the cells below share no point with the cells above")
     nodal = cell_nodal_forces(problem, u, cells, initial_strain) * is_above[problem.cells[cells]][:, :, None]
     centre = np.asarray(about, dtype=np.float64)
     arms = problem.points[problem.cells[cells]] - centre
-    other = _member_force(problem, u, below, is_above) + _fluid_force(problem, is_above, pressures)
-    other += _connection_force(problem, below, is_above, connections)
-    other += _tie_force(problem, is_above, out_of_balance)
-    return CutForces(
-        cells=cells,
-        forces=nodal.sum(axis=1),
-        force=nodal.sum(axis=(0, 1)) + other.sum(axis=0),
-        moment=np.cross(arms, nodal).sum(axis=(0, 1)) + np.cross(problem.points - centre, other).sum(axis=0),
-        about=centre,
-    )
+    force, moment = nodal.sum(axis=(0, 1)), np.cross(arms, nodal).sum(axis=(0, 1))
+    if problem.members or problem.cavities or problem.connections or problem.ties:
+        other = _member_force(problem, u, sides.below, is_above) + _fluid_force(problem, is_above, pressures)
+        other += _connection_force(problem, sides.below, is_above, connections)
+        other += _tie_force(problem, is_above, out_of_balance)
+        force = force + other.sum(axis=0)
+        moment = moment + np.cross(problem.points - centre, other).sum(axis=0)
+    return CutForces(cells=cells, forces=nodal.sum(axis=1), force=force, moment=moment, about=centre)
 
 
 def _member_force(

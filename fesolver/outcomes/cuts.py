@@ -9,13 +9,26 @@ from numpy.typing import NDArray
 
 from fesolver.errors import InputError
 from fesolver.fem.cavity import wall_cells
-from fesolver.fem.cuts import CutForces, cut_forces
+from fesolver.fem.cuts import CutForces, CutSides, cut_forces, cut_sides
 from fesolver.fem.elements import FACETS
 from fesolver.fem.facets import area_vectors, outer_facets
+from fesolver.meshing.memo import content_digest
 from fesolver.outcomes.parts import parts
 from fesolver.outcomes.state import SolvedState
 
-__all__ = ["axial_moduli", "cavity_opening", "cells_below", "cut_area", "cut_part", "split_axial_force"]
+__all__ = [
+    "axial_moduli",
+    "cavity_opening",
+    "cells_below",
+    "cut_area",
+    "cut_part",
+    "force_across",
+    "part_sides",
+    "split_axial_force",
+]
+
+_CUTS_OF_A_PART = 8
+"""Cuts that are kept of every vertebra and disc, in the mean: more than all outcomes make of one state."""
 
 
 def cells_below(
@@ -59,22 +72,47 @@ def cells_below(
     return below
 
 
+def part_sides(state: SolvedState, part: str, *, point: NDArray[np.float64], normal: NDArray[np.float64]) -> CutSides:
+    """Cells and points on both sides of a plane through one vertebra or disc; arguments as of `cells_below`.
+
+    Notes
+    -----
+    Where a plane divides a mesh does not depend on the state: it is worked out once, and kept with the mesh as bits.
+    """
+    mesh, rank, cells = state.mesh, state.part_rank, state.problem.cells
+    order = parts(mesh)
+
+    def make() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]:
+        below = cells_below(state, part, point=point, normal=normal)
+        found = cut_sides(cells, len(mesh.points), below)
+        return np.packbits(below), np.packbits(found.is_above), found.cells
+
+    key, size = (order.index(part), point.tobytes(), normal.tobytes()), _CUTS_OF_A_PART * len(order)
+    below, is_above, cut = mesh.memo.once("cut", key, make, sources=(rank, cells), size=size)
+    is_below = np.unpackbits(below, count=len(cells)).view(np.bool_)
+    return CutSides(is_below, np.unpackbits(is_above, count=len(mesh.points)).view(np.bool_), cut)
+
+
 def cut_part(
     state: SolvedState, part: str, *, point: NDArray[np.float64], normal: NDArray[np.float64]
 ) -> tuple[CutForces, NDArray[np.bool_]]:
     """Forces across a plane through one vertebra or disc, moments about `point`, and the cells below it."""
-    below = cells_below(state, part, point=point, normal=normal)
-    cut = cut_forces(
+    sides = part_sides(state, part, point=point, normal=normal)
+    return force_across(state, sides, point), sides.below
+
+
+def force_across(state: SolvedState, sides: CutSides, about: NDArray[np.float64]) -> CutForces:
+    """Forces that a state passes across a cut, moments about a point, mm."""
+    return cut_forces(
         state.problem,
         state.solution.u,
-        below,
-        about=point,
+        sides,
+        about=about,
         initial_strain=state.loads.initial_strain,
         pressures=state.solution.cavity_pressure,
         connections={name: one.force for name, one in state.solution.connections.items()},
         out_of_balance=None if not state.problem.ties else _out_of_balance(state),
     )
-    return cut, below
 
 
 def _out_of_balance(state: SolvedState) -> NDArray[np.float64]:
@@ -177,6 +215,18 @@ def cut_area(state: SolvedState, part: str, below: NDArray[np.bool_], normal: ND
     Vector area, along the normal, of the cell faces between the part's lower and upper cells: steps in the section do
     not add to it.
     """
+    key = (parts(state.mesh).index(part), content_digest(below), normal.tobytes())
+    return state.mesh.memo.once(
+        "cut area",
+        key,
+        lambda: _cut_area(state, part, below, normal),
+        sources=(state.part_rank,),
+        size=_CUTS_OF_A_PART * len(parts(state.mesh)),
+    )
+
+
+def _cut_area(state: SolvedState, part: str, below: NDArray[np.bool_], normal: NDArray[np.float64]) -> float:
+    """Area of `cut_area`, worked out."""
     mesh = state.mesh
     own = state.part_rank == parts(mesh).index(part)
     touching = np.zeros(len(mesh.points), dtype=bool)

@@ -183,5 +183,4 @@ def _layer_values(
 
 def _is_held_flat(state: SolvedState, surface: FacetSurface) -> bool:
     """Whether all points of the surface belong to one rigid body."""
-    points = np.unique(surface.facets)
-    return any(np.isin(points, body.points).all() for body in state.problem.rigid_bodies)
+    return any(np.isin(surface.point_ids, body.points).all() for body in state.problem.rigid_bodies)

@@ -9,11 +9,15 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from fesolver.fem.elements import ELEMENTS, FACET_OF_SIZE, FACETS
+from fesolver.meshing.memo import content_digest
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.meshing.tet_fractions import linear_cut
 from fesolver.outcomes.surface import FacetSurface
 
 __all__ = ["central_weights", "depth_fraction", "outline", "rim_weights"]
+
+_SETS_OF_CELLS = 8
+"""Sets of cells whose depths are kept: those of an intact and of a treated body, trabecular bone and three groups."""
 
 
 def central_weights(surface: FacetSurface, fraction: float) -> NDArray[np.float64]:
@@ -24,6 +28,11 @@ def central_weights(surface: FacetSurface, fraction: float) -> NDArray[np.float6
     Facets enter by the distance of their centre, the last ones in part, equally far ones alike: a symmetric surface
     gets symmetric weights.
     """
+    return surface.memo.once("centre", fraction, lambda: _central_weights(surface, fraction))
+
+
+def _central_weights(surface: FacetSurface, fraction: float) -> NDArray[np.float64]:
+    """Weights of `central_weights`, worked out."""
     radius = np.linalg.norm(surface.plane_coordinates(surface.centers), axis=1)
     # Equal distances are those equal to 1e-6 mm.
     ring = np.unique(np.round(radius, 6), return_inverse=True)[1].ravel()
@@ -41,6 +50,11 @@ def rim_weights(surface: FacetSurface, width: float) -> NDArray[np.float64]:
     -----
     A facet at the band's inner edge enters by the part of its width inside the band.
     """
+    return surface.memo.once("rim", width, lambda: _rim_weights(surface, width))
+
+
+def _rim_weights(surface: FacetSurface, width: float) -> NDArray[np.float64]:
+    """Weights of `rim_weights`, worked out."""
     xy = surface.plane_coordinates(surface.points)
     edges = outline(surface)
     distance = _distance_to_edges(surface.plane_coordinates(surface.centers), xy[edges[:, 0]], xy[edges[:, 1]])
@@ -92,7 +106,26 @@ def depth_fraction(
     as straight. Between the shallowest and the deepest of its corners the volume of a hexahedron is taken as spread
     evenly: exact for bricks stacked under the facet; a tetrahedron is cut exactly. Cells whose middle lies beside the
     footprint by more than half a facet's diagonal, or farther from a triangle's middle than its corners, have none.
+    What was found for the last few sets of cells is kept with the surface.
     """
+
+    def make() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        whole = _depth_fraction(mesh, surface, cells, depth)
+        at = np.flatnonzero(whole != 0.0)
+        return at, whole[at]
+
+    at, values = surface.memo.once(
+        "depth", (depth, content_digest(cells)), make, sources=(mesh.points, mesh.cells), size=_SETS_OF_CELLS
+    )
+    out = np.zeros(len(cells))
+    out[at] = values
+    return out
+
+
+def _depth_fraction(
+    mesh: SpineMesh, surface: FacetSurface, cells: NDArray[np.int64], depth: float
+) -> NDArray[np.float64]:
+    """Fractions of `depth_fraction`, worked out."""
     n = FACETS[FACET_OF_SIZE[surface.facets.shape[1]]].n_corners
     corners = mesh.points[mesh.cells[cells, : ELEMENTS[mesh.element].n_corners]]
     facet, is_beside = _facet_over(surface, surface.plane_coordinates(corners.mean(axis=1)), n)

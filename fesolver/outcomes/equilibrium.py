@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.fem.cuts import CutSides, cut_sides
 from fesolver.fem.problem import RigidLoad
 from fesolver.loading.pads import side_force_fraction
-from fesolver.outcomes.cuts import cut_part
+from fesolver.outcomes.cuts import force_across, part_sides
 from fesolver.outcomes.parts import parts
 from fesolver.outcomes.state import OutcomeSettings, SolvedState, Value
 
@@ -99,7 +100,7 @@ class Reaction:
 
 
 def external_load_above(
-    state: SolvedState, below: NDArray[np.bool_], about: NDArray[np.float64]
+    state: SolvedState, below: NDArray[np.bool_] | CutSides, about: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """External force, N, and moment about a point, N mm, on all that lies above a cut.
 
@@ -107,7 +108,7 @@ def external_load_above(
     ----------
     state : SolvedState
         The solved segment.
-    below : (n_cells,) ndarray of bool
+    below : (n_cells,) ndarray of bool, or CutSides
         Cells under the cut.
     about : (3,) ndarray
         mm.
@@ -125,8 +126,8 @@ def external_load_above(
     above.
     """
     problem, loads, solution = state.problem, state.loads, state.solution
-    on_top = np.zeros(len(problem.points), dtype=bool)
-    on_top[problem.cells[~below].ravel()] = True
+    sides = below if isinstance(below, CutSides) else cut_sides(problem.cells, len(problem.points), below)
+    on_top = sides.is_above
     at_point = np.zeros_like(problem.points) if loads.nodal_force is None else loads.nodal_force.copy()
     prescribed = problem.prescribed_dofs
     at_point.ravel()[prescribed] = solution.internal_force.ravel()[prescribed]
@@ -144,8 +145,9 @@ def external_load_above(
             wrench = np.where(body.is_fixed, solution.rigid_reaction[body.name], wrench)
             force += wrench[:3]
             moment += wrench[3:] + np.cross(body.reference - about, wrench[:3])
-    force += at_point[on_top].sum(axis=0)
-    moment += np.cross(problem.points[on_top] - about, at_point[on_top]).sum(axis=0)
+    loaded = np.flatnonzero(on_top & at_point.any(axis=1))
+    force += at_point[loaded].sum(axis=0)
+    moment += np.cross(problem.points[loaded] - about, at_point[loaded]).sum(axis=0)
     return force, moment
 
 
@@ -166,8 +168,14 @@ def check_equilibrium(state: SolvedState) -> tuple[CutBalance, ...]:
     -----
     Each cut is normal to the segment's z through the origin of the part's frame. The imbalance is
     max(|dF|, |dM| / L) / max(|F|, |M| / L), with F and M the external load and L the largest distance of the load point
-    from a cut, at least 1 mm; without any load it is infinite where a cut carries force, else zero.
+    from a cut, at least 1 mm; without any load it is infinite where a cut carries force, else zero. Worked out once for
+    a state.
     """
+    return state.memo.once("equilibrium", None, lambda: _check_equilibrium(state))
+
+
+def _check_equilibrium(state: SolvedState) -> tuple[CutBalance, ...]:
+    """Balances of `check_equilibrium`, worked out."""
     origins = {part: state.mesh.frames[part].origin for part in parts(state.mesh)}
     length = max(1.0, *(float(np.linalg.norm(state.load_point - origin)) for origin in origins.values()))
     return tuple(_balance(state, part, origin, length) for part, origin in origins.items())
@@ -209,8 +217,9 @@ def equilibrium_values(
 
 def _balance(state: SolvedState, part: str, origin: NDArray[np.float64], length: float) -> CutBalance:
     """Cut one part and compare."""
-    cut, below = cut_part(state, part, point=origin, normal=AXIS)
-    force, moment = external_load_above(state, below, origin)
+    sides = part_sides(state, part, point=origin, normal=AXIS)
+    cut = force_across(state, sides, origin)
+    force, moment = external_load_above(state, sides, origin)
     off = max(float(np.linalg.norm(cut.force - force)), float(np.linalg.norm(cut.moment - moment)) / length)
     load = max(float(np.linalg.norm(force)), float(np.linalg.norm(moment)) / length)
     imbalance = off / load if load > 0.0 else np.inf if off > 0.0 else 0.0

@@ -17,6 +17,9 @@ from fesolver.fem.smoothing import zz_error
 
 __all__ = ["ErrorEstimate", "RegionError", "estimate_error", "region_groups"]
 
+_BITS = 24
+"""Regions that are told apart by bits of one label; with the number of a cell before them they fit 63."""
+
 
 @dataclass(frozen=True)
 class RegionError:
@@ -78,10 +81,13 @@ def region_groups(regions: Mapping[str, Region], n_cells: int) -> NDArray[np.int
     array([0, 2, 1])
     """
     labels = np.zeros(n_cells, dtype=np.int64)
-    for region in regions.values():
+    for number, region in enumerate(regions.values(), start=1):
         is_in = np.zeros(n_cells, dtype=np.int64)
         is_in[region.cells] = 1
-        labels = np.unique(2 * labels + is_in, return_inverse=True)[1]
+        labels = 2 * labels + is_in
+        # Ranks keep the order of what they number: they are needed only before the bits run out.
+        if number % _BITS == 0 or number == len(regions):
+            labels = np.unique(labels, return_inverse=True)[1]
     return labels
 
 

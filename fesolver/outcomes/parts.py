@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fesolver.anatomy.levels import disc_name
 from fesolver.errors import InputError
+from fesolver.meshing.memo import content_digest
 from fesolver.meshing.regions import cell_centroids
 from fesolver.meshing.spine_mesh import SpineMesh
 
@@ -74,7 +75,22 @@ def part_rank(mesh: SpineMesh) -> NDArray[np.int64]:
     ------
     InputError
         If a cell belongs to none.
+
+    Notes
+    -----
+    Meshes of one shape whose regions give the same ranks, as with and without cement, share one array.
     """
+    memo = mesh.memo
+
+    def make() -> NDArray[np.int64]:
+        rank = _part_rank(mesh)
+        return memo.once("rank", content_digest(rank), lambda: rank, size=2)
+
+    return memo.once("rank of regions", mesh.levels, make, sources=(mesh.regions,), size=2)
+
+
+def _part_rank(mesh: SpineMesh) -> NDArray[np.int64]:
+    """Ranks of `part_rank`, worked out."""
     fraction = np.stack([part_fraction(mesh, part) for part in parts(mesh)])
     empty = np.flatnonzero(fraction.max(axis=0) <= 0.0)
     if len(empty):

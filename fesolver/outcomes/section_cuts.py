@@ -11,7 +11,7 @@ from fesolver.fem.connections import connection_sides
 from fesolver.fem.cuts import CutForces, cut_forces
 from fesolver.fem.elements import ELEMENTS
 from fesolver.fem.recovery import cell_nodal_forces
-from fesolver.outcomes.cuts import cells_below
+from fesolver.outcomes.cuts import part_sides
 from fesolver.outcomes.parts import parts
 from fesolver.outcomes.state import SolvedState
 
@@ -64,7 +64,7 @@ def cut_section(
     or has on its endplates keep the weight of their side, so that the force is the whole one also beside an endplate.
     A mesh with fluid nuclei is cut by planes.
     """
-    below = cells_below(state, part, point=point, normal=normal)
+    sides = part_sides(state, part, point=point, normal=normal)
     mesh, problem = state.mesh, state.problem
     own = np.flatnonzero(state.part_rank == parts(mesh).index(part))
     if ELEMENTS[mesh.element].shape == "tetrahedron" and not problem.cavities:
@@ -72,17 +72,16 @@ def cut_section(
         _keep_ends(state, part, weight)
         cut = _weighted_cut(state, own, weight, point)
     else:
-        weight = np.zeros(len(mesh.points))
-        weight[mesh.cells[~below].ravel()] = 1.0
+        weight = sides.is_above.astype(np.float64)
         cut = cut_forces(
             replace(problem, connections=()),
             state.solution.u,
-            below,
+            sides,
             about=point,
             initial_strain=state.loads.initial_strain,
             pressures=state.solution.cavity_pressure,
         )
-    return SectionCut(cut, below, _fibre_force(state, own, weight))
+    return SectionCut(cut, sides.below, _fibre_force(state, own, weight))
 
 
 def _weighted_cut(
@@ -112,6 +111,8 @@ def _keep_ends(state: SolvedState, part: str, weight: NDArray[np.float64]) -> No
 def _fibre_force(state: SolvedState, own: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Force, N, through a cut of those elements of connections that lie in the given cells."""
     out = np.zeros(3)
+    if not state.problem.connections:
+        return out
     is_own = np.zeros(len(state.mesh.cells), dtype=bool)
     is_own[own] = True
     for connections in state.problem.connections:

@@ -17,6 +17,7 @@ from fesolver.fem.problem import Elasticity, Loads, Problem
 from fesolver.fem.voigt import principal_values, strain_tensor, stress_tensor
 from fesolver.loading.load_case import LoadCase
 from fesolver.loading.pads import TOP
+from fesolver.meshing.memo import Memo
 from fesolver.meshing.regions import cell_centroids, cell_volumes
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.parts import part_rank
@@ -150,6 +151,8 @@ class SolvedState:
         stress that this material has under the strain of its cell; a region that is not here has no stress of its own.
     load_body : str
         Name of the rigid body the load acts on.
+    memo : Memo
+        What has been worked out from the state.
 
     Raises
     ------
@@ -172,6 +175,7 @@ class SolvedState:
     region_young: Mapping[str, float | NDArray[np.float64]] = field(default_factory=dict)
     region_unit_elasticity: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     load_body: str = TOP
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.solution.is_converged:

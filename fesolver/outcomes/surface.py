@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fesolver.errors import InputError
 from fesolver.fem.elements import FACET_OF_SIZE, FACETS
 from fesolver.fem.facets import facet_chunks, facet_points
+from fesolver.meshing.memo import Memo
 from fesolver.meshing.spine_mesh import SpineMesh
 
 __all__ = ["FacetSurface", "RigidMotion", "axis_between", "fit_rigid_motion"]
@@ -105,6 +106,8 @@ class FacetSurface:
         Outward unit normals.
     areas : (m,) ndarray
         mm2.
+    memo : Memo
+        What has been worked out from the surface.
     """
 
     name: str
@@ -113,6 +116,7 @@ class FacetSurface:
     cells: NDArray[np.int64]
     facet_normals: NDArray[np.float64]
     areas: NDArray[np.float64]
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
 
     @classmethod
     def of(cls, mesh: SpineMesh, name: str) -> FacetSurface:
@@ -122,7 +126,18 @@ class FacetSurface:
             raise InputError(
                 f"the mesh has no surface {name!r}", where=f"surfaces {', '.join(sorted(mesh.surfaces)) or '(none)'}"
             )
-        return cls(name, mesh.points, surface.facets, surface.cells, surface.normals, surface.areas)
+        return mesh.memo.once(
+            "facet surface",
+            name,
+            lambda: cls(name, mesh.points, surface.facets, surface.cells, surface.normals, surface.areas),
+            sources=(surface,),
+            size=len(mesh.surfaces),
+        )
+
+    @cached_property
+    def point_ids(self) -> NDArray[np.int64]:
+        """Points of the surface, ascending."""
+        return np.unique(self.facets)
 
     @cached_property
     def normal(self) -> NDArray[np.float64]:

@@ -115,7 +115,8 @@ Scheduler = Annotated[
     typer.Option("--scheduler", metavar="ADDRESS", help="Compute on a Dask cluster: tcp://HOST:PORT of its scheduler."),
 ]
 UseCluster = Annotated[
-    bool, typer.Option("--cluster", help="Compute in jobs of the batch system that [cluster] of the study names.")
+    bool,
+    typer.Option("--cluster", help="Compute in jobs of the batch system of the study's cluster table."),
 ]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Skip figures and report.html.")]
 
@@ -130,7 +131,7 @@ def _ends_well(command: Callable[Concatenate[typer.Context, P], int]) -> Callabl
         try:
             code = command(context, *args, **kwargs)
         except KeyboardInterrupt:
-            _complain("interrupted; no half-written result is left behind")
+            _complain("interrupted; nothing half-written is left, and finished cases are kept: run it again to go on")
             code = INTERRUPTED
         except FesolverError as error:
             _complain(str(error), error if options.is_verbose else None)
@@ -395,6 +396,13 @@ def _run(
                     write_figures(summary.out)
                     write_study_files(read_results(summary.out))
                     write_report(summary.out)
+            except OSError as error:
+                _remove_report(summary.out)
+                raise InputError(
+                    f"cannot write figures and report: {error.strerror or error}",
+                    where=str(error.filename or summary.out),
+                    fix="the results are whole; make room and run again: nothing is computed twice",
+                ) from error  # fmt: skip
             except BaseException:
                 _remove_report(summary.out)
                 _complain(f"the results are whole in {summary.out}, without figures and report")
@@ -408,7 +416,10 @@ def _run(
             lines = (summary.sentence, *lines)
         _say(options, "\n".join(lines))
     if summary.n_failed:
-        _complain(f"{summary.n_failed} of {summary.n_total} cases failed; why is in {summary.out / 'run.json'}")
+        _complain(
+            f"{summary.n_failed} of {summary.n_total} cases failed; why is in {summary.out / 'run.json'}\n"
+            "  to do: put the study right and run it again; --retry-failed computes the same cases once more"
+        )
         return NOT_CONVERGED
     return DONE
 

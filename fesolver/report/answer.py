@@ -128,7 +128,12 @@ def answer_html(results: Results) -> str:
 
 def answer_lines(results: Results) -> tuple[str, ...]:
     """What a terminal shows after a run: the main answer, the assumptions, and where the rest lies."""
-    lines = [answer.sentence for answer in main_answers(results)]
+    lines = []
+    for answer in main_answers(results):
+        lines.append(answer.sentence)
+        if answer.n_cases > 1 and results.nominal is not None:
+            low, high = _percent(answer.lowest_percent), _percent(answer.highest_percent)
+            lines[-1] += f"\n  that is case {results.nominal.title}; over {answer.n_cases} cases: {low} to {high}"
     lines += [f"assumed: {assumption}" for assumption in results.run.get("assumptions") or []]
     report = results.folder / "report.html"
     lines += [f"results: {results.folder}", *([f"report:  {report}"] if report.is_file() else [])]

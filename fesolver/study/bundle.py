@@ -128,7 +128,9 @@ def _input_copies(config: StudyConfig, record: Mapping[str, Any]) -> list[InputC
         now = [task.digest for task in study_tasks(plan_study(config, yes=True))]
         if now != [case["digest"] for case in record.get("cases", ())]:
             raise InputError(
-                "the results do not belong to the inputs as they are now", where="study.json", fix="run the study again"
+                "the results were made from other inputs, or by another state of the program, or are not all there",
+                where="study.json",
+                fix="run the study again into this folder: it computes what is missing",
             )
     return copies
 

@@ -17,7 +17,7 @@ from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.solvers.prepare import thread_count
 from fesolver.study.config import StudyConfig
-from fesolver.study.design.plan import StudyPlan, plan_study
+from fesolver.study.design.plan import MAX_CASES, StudyPlan, plan_study
 from fesolver.study.engine.cores import worker_count
 from fesolver.study.geometry_record import geometry_record, mesh_text, mesh_warnings, surface_record
 from fesolver.study.inputs import ParametricData, SegmentData, StudyData, read_data
@@ -132,7 +132,7 @@ def check_study(
     seconds = None if rate is None else rate * planned_unknowns(first, n_dof) * len(plan) / n_workers
     found = (*_findings(data, intact, model), *mesh_warnings(first), *_other_meshes(plan, first))
     return StudyCheck(
-        n_cases=len(plan),
+        n_cases=len(plan.cases) if len(plan) <= MAX_CASES else len(plan),
         n_cells=n_cells,
         n_dof=n_dof,
         memory_mb=memory_mb,

@@ -146,7 +146,11 @@ def _place_files(data: dict[str, Any], source: str, base: Path) -> None:
         if not isinstance(table, dict):
             continue
         keys = [table["key"]] if isinstance(table.get("key"), str) else table.get("key") or []
-        if keys and all(isinstance(key, str) and is_path_key(tuple(key.split("."))) for key in keys):
+        if (
+            isinstance(keys, list | tuple)
+            and keys
+            and all(isinstance(key, str) and is_path_key(tuple(key.split("."))) for key in keys)
+        ):
             steps = tuple(keys[0].split("."))
             for name in ("values", "base"):
                 if isinstance(table.get(name), list):

@@ -7,7 +7,7 @@ from typing import Any
 
 from fesolver.errors import InputError
 from fesolver.study.config import StudyConfig
-from fesolver.study.design.factors import Factor
+from fesolver.study.design.plan import StudyPlan
 from fesolver.study.kept import DENSITY_KEYS, geometry_key, intact_key
 
 __all__ = ["root_digest", "root_study", "shares_meshes"]
@@ -51,16 +51,21 @@ def root_digest(base: StudyConfig | None, config: StudyConfig, files: Mapping[st
     return "" if digest == intact_key(config, files) else digest
 
 
-def shares_meshes(base: StudyConfig, factors: tuple[Factor, ...]) -> bool:
-    """Whether cases of a design can have one mesh: no factor that shapes it takes any value between two ends."""
+def shares_meshes(base: StudyConfig, plan: StudyPlan) -> bool:
+    """Whether cases of a design can have one mesh: no factor that shapes it takes any value between two ends.
+
+    Of a factor whose values stand in a file, those of the first and the last point are tried.
+    """
     from fesolver.study.keys import with_value
 
     before = geometry_key(base)
-    for factor in factors:
+    for factor in plan.factors:
         if factor.is_discrete:
             continue
         # Two values, since one may be the base's own.
-        changed = [with_value(base, dict(factor.settings(factor.at(u), base)), places={}) for u in (0.3, 0.6)]
+        ends = (plan.point(0)[factor.name], plan.point(len(plan) - 1)[factor.name])
+        values = ends if factor.distribution is None else (factor.at(0.3), factor.at(0.6))
+        changed = [with_value(base, dict(factor.settings(value, base)), places={}) for value in values]
         if any(geometry_key(config) != before for config in changed):
             return False
     return True

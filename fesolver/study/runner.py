@@ -150,7 +150,7 @@ def run_study(
     plan = plan_study(config, yes=how.yes)
     if overwrite:
         check_target(out, overwrite=True)
-        with staged_folder(out, overwrite=True) as folder:
+        with folders_above(out), folder_lock(out), staged_folder(out, overwrite=True) as folder:
             summary = _run(plan, folder, how)
         return replace(summary, out=out)
     with folders_above(out), folder_lock(out):
@@ -186,7 +186,9 @@ def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
     if not missing:
         dataset.compact()  # clears what a killed run was writing
     else:
-        pool, evaluator = _pool(plan, out, how, len(missing), nominal)
+        # The stages of one case are worth lines of their own, those of many are not.
+        stages = how.progress if len(tasks) == 1 else SilentProgress()
+        pool, evaluator = _pool(plan, out, replace(how, progress=stages), len(missing), nominal)
         workers, threads = pool.describe(), getattr(pool, "threads", None) or threads
         is_alone = how.cases is None or len(tasks) == 1
         with pool:

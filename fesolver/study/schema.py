@@ -349,7 +349,7 @@ class OutputConfig(Table):
 
     fields: Literal["all", "first", "none"] = "first"
     records: Literal["all", "first", "none"] = "all"
-    outcomes: tuple[str, ...] | None = None
+    outcomes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
 
 MeshKind = Literal["voxel", "structured", "tetrahedral", "foreign"]

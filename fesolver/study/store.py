@@ -24,6 +24,11 @@ from fesolver.study.schema import SCHEMA
 
 __all__ = ["check_target", "folders_above", "staged_folder", "write_case", "write_json", "write_text"]
 
+OURS = (
+    "run.json", "study.json", "summary.csv", "changes.csv", "results", "cases", "figures", "tables", "report.html",
+)  # fmt: skip
+"""What a result folder holds."""
+
 _log = logging.getLogger("fesolver")
 
 
@@ -41,8 +46,14 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         raise InputError(f"{out} is a file", where="--out", fix="give a folder that does not exist yet")
     if not any(out.iterdir()):
         return
-    if not (out / "run.json").is_file():
+    if not any((out / name).is_file() for name in ("run.json", "study.json")):
         raise InputError(f"{out} holds files that are no result of ours", where="--out", fix="give another folder")
+    others = sorted(path.name for path in out.iterdir() if path.name not in OURS and not path.name.startswith("."))
+    if overwrite and others:
+        raise InputError(
+            f"{out} holds files of yours beside its results: {', '.join(others[:5])}", where="--out",
+            fix="move them away, or give another folder: --overwrite replaces the whole folder",
+        )  # fmt: skip
     if not overwrite:
         raise InputError(f"{out} already holds results", where="--out", fix="use --overwrite, or give another folder")
 

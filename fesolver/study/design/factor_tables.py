@@ -29,6 +29,9 @@ _OWN_COLUMNS = (
     "case", "status", "error", "state", "level", "quantity", "value", "intact", "treated", "change", "change_percent",
     "floor_solver", "floor_spacing", "is_resolved", "seconds", "facts", "digest", "index",
 )  # fmt: skip
+MOST_VALUES = 100_000
+"""Values of one range that can be meant."""
+
 _SHAPE = ("mean", "sd", "mode", "alpha", "beta")
 
 
@@ -93,7 +96,7 @@ def study_factors(config: StudyConfig) -> tuple[Factor, ...]:
     if config.sweep:
         return tuple(Factor(key, (key,), tuple(values)) for key, values in config.sweep.items())
     for name in config.factors:
-        if name in _OWN_COLUMNS or "/" in name or not name.strip():
+        if name in _OWN_COLUMNS or name.startswith("member_") or "/" in name or not name.strip():
             raise InputError(
                 f"a factor cannot be called {name!r}: the tables of results have columns of that kind",
                 where=f"factors.{name}", fix="use another name, without a slash",
@@ -216,6 +219,12 @@ def _range_values(table: FactorTable, is_whole: bool) -> tuple[float, ...]:
     assert table.low is not None
     assert table.high is not None
     assert table.n is not None
+    if table.n > MOST_VALUES:
+        raise InputError(
+            f"a range of {table.n} values is taken for a mistake; a factor has {MOST_VALUES} at most",
+            where="[factors]",
+            fix="give a smaller n, or leave it out and sample the range, as kind = 'latin_hypercube' does",
+        )  # fmt: skip
     space = np.geomspace if table.spacing == "log" else np.linspace
     out = [table.low, *(float(x) for x in space(table.low, table.high, table.n)[1:-1]), table.high]
     return tuple(int(x) if is_whole and x.is_integer() else x for x in out)

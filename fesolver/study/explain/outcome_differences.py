@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["ROUND_OFF", "OutcomeDifference", "compared_columns", "outcome_differences"]
 
 ROUND_OFF = 1e-9
-"""A number this small beside the same quantity's largest in the same case is round-off (the report's rule)."""
+"""A number this small beside the largest of its unit in the same case is round-off (the report's rule)."""
+
+_UNITS = ("n_per_mm", "nm_per_deg", "n_mm", "mpa", "mm2", "mm3", "mm", "deg", "n")
+"""Endings of names, longer ones first."""
 
 _COMPARED = ("intact", "treated", "change")
 
@@ -73,8 +76,8 @@ def outcome_differences(
     Notes
     -----
     The noise of a change is that of the two numbers it is between, so its relative difference is taken over the larger
-    of these in both sets. Numbers that are round-off beside the same quantity at other levels of their case are within
-    the tolerance of each other.
+    of these in both sets. Numbers that are round-off beside others of their unit in the same case (a rotation to the
+    left beside the bending forward) are within the tolerance of each other.
     """
     columns = [name for name in compared_columns(a) if name in b.columns]
     x, y = ({name: outcome_numbers(table, name) for name in columns} for table in (a, b))
@@ -127,11 +130,16 @@ def _difference(
 
 
 def _largest(x: dict[str, NDArray[np.float64]], y: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Largest finite magnitude of every quantity over levels and states, case by case."""
-    out: dict[str, NDArray[np.float64]] = {}
+    """Largest finite magnitude, over levels, states and quantities of the same unit, of every quantity, by case."""
+    by_unit: dict[str, NDArray[np.float64]] = {}
     for name in x:
-        quantity = name.split("/", 2)[2]
+        unit = _unit(name.split("/", 2)[2])
         for values in (x[name], y[name]):
             size = np.where(np.isfinite(values), np.abs(values), 0.0)
-            out[quantity] = np.fmax(out[quantity], size) if quantity in out else size
-    return out
+            by_unit[unit] = np.fmax(by_unit[unit], size) if unit in by_unit else size
+    return {name.split("/", 2)[2]: by_unit[_unit(name.split("/", 2)[2])] for name in x}
+
+
+def _unit(quantity: str) -> str:
+    """What stands for the unit of a quantity: the ending of its name; ratios have only themselves."""
+    return next((unit for unit in _UNITS if quantity.endswith(f"_{unit}")), quantity)

@@ -20,7 +20,7 @@ from fesolver.fem.kernels import aggregation as kernels
 from fesolver.fem.kernels import block_product, block_sparse
 from fesolver.fem.threads import threads_for
 from fesolver.solvers.block_levels import DEGREES, PADDING, BlockLevel, BlockLevels, Blocks, largest_eigenvalue, none
-from fesolver.solvers.cycle_parts import factorise
+from fesolver.solvers.cycle_parts import SMOOTHING_RATIO, factorise
 
 __all__ = ["build_levels"]
 
@@ -40,7 +40,11 @@ F32 = np.float32
 
 
 def build_levels(
-    first: BlockLevel, full: Blocks, n_threads: int, degrees: tuple[int, ...] = DEGREES
+    first: BlockLevel,
+    full: Blocks,
+    n_threads: int,
+    degrees: tuple[int, ...] = DEGREES,
+    ratio: float = SMOOTHING_RATIO,
 ) -> BlockLevels | None:
     """Levels below and with `first`, whose matrix is `full`; None where no small level can be reached.
 
@@ -63,7 +67,7 @@ def build_levels(
         full = coarse[1]
     if levels[-1].count > TOO_DENSE:
         return None
-    return BlockLevels(levels, _factorise(levels[-1], full), n_threads, degrees)
+    return BlockLevels(levels, _factorise(levels[-1], full), n_threads, degrees, ratio)
 
 
 def _aggregate(

@@ -20,19 +20,25 @@ from fesolver.fem.problem import Loads, Problem
 from fesolver.fem.recovery import internal_force
 from fesolver.solvers.aggregation import build_levels
 from fesolver.solvers.block_levels import PADDING, BlockLevel, BlockLevels, Blocks, none
+from fesolver.solvers.free_blocks_kernels import block_sources, take_blocks
 from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.reduced import BaseSystem, SolveOptions
+from fesolver.solvers.starts import combination_weights
 
 __all__ = ["AmgSystem"]
 
 MAX_ITERATIONS = 1000
 
-DEGREES = {1: (3, 3), 2: (5, 3)}
-"""Chebyshev degree per smoothing on the finest and on lower levels, by the order of the element.
+DEGREES = {1: (4, 3), 2: (5, 3)}
+"""Chebyshev degree per smoothing on the finest and on lower levels, by the order of the element."""
 
-On a segment with a nucleus of nu 0.499, degrees 2, 3 and 4 take 83, 62 and 53 iterations on hex8, of which 3 is the
-quickest; mid-side nodes need more: 289, 211 and 166 iterations with 3, 5 and 8 on hex20.
+RATIO = 50.0
+"""The smoother damps eigenvalues from largest / ratio to largest.
+
+A segment with a nucleus of nu 0.499 takes 86, 82 and 79 iterations with degree 3 and ratios of 20, 30 and 50, and 72,
+67 and 64 with degree 4, which take an eighth longer each. Degree 5 takes 55, in as much time. A cylinder of hex20
+with such a disc takes 156 with degree 5 and a ratio of 20, 138 with 40.
 """
 
 
@@ -48,6 +54,10 @@ class _FreeNodes:
         Components that are prescribed, tied, or nothing holds.
     starts, columns : ndarray
         Pattern of the matrix on them.
+    upper_starts : (n + 1,) ndarray of int64
+        Of its rows, on and right of the diagonal.
+    sources : (k,) ndarray of int32
+        Block of the whole stiffness that each block of the pattern is.
     size : float
         A length of the order of a cell, mm.
     number : (n_points,) ndarray of int32
@@ -59,6 +69,8 @@ class _FreeNodes:
     is_fixed: NDArray[np.bool_]
     starts: NDArray[np.int64]
     columns: NDArray[np.int32]
+    upper_starts: NDArray[np.int64]
+    sources: NDArray[np.int32]
     size: float
 
 
@@ -103,17 +115,11 @@ class AmgSystem(BaseSystem):
         if self._nodes is None:
             self._nodes = _free_nodes(problem, K)
         nodes = self._nodes
-        values = np.zeros(9 * len(nodes.columns) + PADDING)
-        reduction.free_values(
-            K.indptr, K.indices, K.data, nodes.order, nodes.number, nodes.is_fixed, nodes.starts, nodes.columns, values
-        )
+        full, self._upper = _free_blocks(nodes, K, has_own_pattern=stiffness is None and self._ties is None)
         R = _rigid_matrix(problem, self._rigid)
         KR = np.asarray(K @ R)
         del K  # the largest array of the set-up: gone before the levels are made
-        upper = Blocks(3, nodes.starts, nodes.columns, values)
-        first, self._upper = _first_level(upper, problem.points[nodes.order], nodes.size, self._n_threads)
-        full = Blocks(3, nodes.starts, nodes.columns, values.astype(np.float32))
-        del upper, values
+        first = BlockLevel.make(full, problem.points[nodes.order], nodes.size, self._n_threads)
         columns = KR.reshape(len(problem.points), 3, R.shape[1])[nodes.order]
         columns[nodes.is_fixed.reshape(-1, 3)] = 0.0
         self._rigid_rows = np.flatnonzero(columns.any(axis=(1, 2)))
@@ -124,7 +130,8 @@ class AmgSystem(BaseSystem):
         self._first = first
         if stiffness is None and self.knows_elements:
             return  # the levels are made with the elements, in `linear_view`
-        levels = build_levels(first, full, self._n_threads, degrees=DEGREES[ELEMENTS[problem.element].order])
+        degrees = DEGREES[ELEMENTS[problem.element].order]
+        levels = build_levels(first, full, self._n_threads, degrees=degrees, ratio=RATIO)
         if levels is None:
             raise InputError(
                 f"{len(nodes.order)} nodes in too many separate parts for algebraic multigrid",
@@ -197,13 +204,8 @@ class AmgSystem(BaseSystem):
             b_rigid[at] = rigid_force(r, loads.rigid.get(r.body.name)) + np.einsum(
                 "kcm,kc->m", r.matrix, force[r.body.points]
             )
-        if options.u0 is not None:
-            start = options.u0 - lift
-            for r, at in self._motions():
-                modes = r.matrix.reshape(-1, len(r.free))
-                x_rigid[at] = np.linalg.lstsq(modes, start[r.body.points].ravel(), rcond=None)[0]
-            reduction.gather(nodes.order, start, x)
-            reduction.mask(nodes.is_fixed, x)
+        if options.starts:
+            x, x_rigid = self._combined([self._unknowns(u0 - lift) for u0 in options.starts], b, b_rigid)
         x_rigid, norms = self._conjugate_gradients(b, b_rigid, x, x_rigid, options)
         u = np.zeros_like(lift)
         u[nodes.order] = x[: self._first.count].reshape(-1, 3)
@@ -212,6 +214,41 @@ class AmgSystem(BaseSystem):
         if self._ties is not None:
             u = (self._ties @ u.ravel()).reshape(-1, 3)
         return Raw(u + lift, None, norms, norms[-1] <= options.rtol)
+
+    def _unknowns(self, u: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The free nodes' components and the rigid motions of a displacement."""
+        assert self._nodes is not None
+        x, x_rigid = self._vector(), np.zeros(len(self._rigid_block))
+        for r, at in self._motions():
+            modes = r.matrix.reshape(-1, len(r.free))
+            x_rigid[at] = np.linalg.lstsq(modes, u[r.body.points].ravel(), rcond=None)[0]
+        reduction.gather(self._nodes.order, u, x)
+        reduction.mask(self._nodes.is_fixed, x)
+        return x, x_rigid
+
+    def _combined(
+        self,
+        starts: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+        b: NDArray[np.float64],
+        b_rigid: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The combination of several starts that is nearest to the solution in energy; one start as it is."""
+        if len(starts) == 1:
+            return starts[0]
+        n = len(starts)
+        energy, work = np.zeros((n, n)), np.zeros(n)
+        Ax = self._vector()
+        for i, (x, x_rigid) in enumerate(starts):
+            Ax_rigid = self._apply(x, x_rigid, Ax)
+            work[i] = vectors.block_dot(x, b) + (x_rigid * b_rigid).sum()
+            for j, (other, other_rigid) in enumerate(starts[: i + 1]):
+                energy[i, j] = energy[j, i] = vectors.block_dot(other, Ax) + (other_rigid * Ax_rigid).sum()
+        weights = combination_weights(energy, work)
+        total, total_rigid = self._vector(), np.zeros_like(b_rigid)
+        for weight, (x, x_rigid) in zip(weights, starts, strict=True):
+            vectors.scale_add(total, 1.0, x, float(weight))
+            total_rigid += weight * x_rigid
+        return total, total_rigid
 
     def _conjugate_gradients(
         self,
@@ -343,18 +380,38 @@ def _free_nodes(problem: Problem, K: Any) -> _FreeNodes:
     count = reduction.free_pattern(K.indptr, K.indices, order, number, starts, none(np.int32))
     columns = np.empty(count, np.int32)
     reduction.free_pattern(K.indptr, K.indices, order, number, starts, columns)
-    size = _size(problem.points[order], starts, columns)
-    return _FreeNodes(order, number, is_fixed[order].ravel(), starts, columns, size)
+    is_upper = columns >= np.repeat(np.arange(len(order)), np.diff(starts))
+    return _FreeNodes(
+        order=order,
+        number=number,
+        is_fixed=is_fixed[order].ravel(),
+        starts=starts,
+        columns=columns,
+        upper_starts=np.concatenate([[0], np.cumsum(is_upper, dtype=np.int64)])[starts],
+        sources=block_sources(K, order),
+        size=_size(problem.points[order], starts, columns),
+    )
 
 
-def _first_level(
-    full: Blocks, places: NDArray[np.float64], size: float, n_threads: int
-) -> tuple[BlockLevel, NDArray[np.float64]]:
-    """The finest level, and the upper half of its matrix in float64."""
-    first = BlockLevel.make(full, places, size, n_threads)
-    upper = np.zeros(9 * len(first.columns) + PADDING)
-    block_sparse.upper_part(3, full.starts, full.columns, full.values, first.starts.copy(), first.columns, upper)
-    return first, upper
+def _free_blocks(nodes: _FreeNodes, K: Any, *, has_own_pattern: bool) -> tuple[Blocks, NDArray[np.float64]]:
+    """The matrix on free nodes in float32, and its upper half in float64.
+
+    A stiffness with the pattern of its mesh alone is copied from known places; with ties and elements it is searched.
+    """
+    upper = np.zeros(9 * int(nodes.upper_starts[-1]) + PADDING)
+    if has_own_pattern:
+        values = np.zeros(9 * len(nodes.columns) + PADDING, np.float32)
+        take_blocks(
+            K.data, nodes.sources, nodes.starts, nodes.columns, nodes.is_fixed, nodes.upper_starts, values, upper
+        )
+        return Blocks(3, nodes.starts, nodes.columns, values), upper
+    exact = np.zeros(9 * len(nodes.columns) + PADDING)
+    reduction.free_values(
+        K.indptr, K.indices, K.data, nodes.order, nodes.number, nodes.is_fixed, nodes.starts, nodes.columns, exact
+    )
+    starts, columns = np.empty_like(nodes.starts), np.empty(nodes.upper_starts[-1], np.int32)
+    block_sparse.upper_part(3, nodes.starts, nodes.columns, exact, starts, columns, upper)
+    return Blocks(3, nodes.starts, nodes.columns, exact.astype(np.float32)), upper
 
 
 def _size(places: NDArray[np.float64], starts: NDArray[np.int64], columns: NDArray[np.int32]) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fesolver.fem.kernels import block_sparse, vectors
 from fesolver.fem.threads import threads_for
-from fesolver.solvers.cycle_parts import chebyshev_weights
+from fesolver.solvers.cycle_parts import SMOOTHING_RATIO, chebyshev_weights
 
 __all__ = ["DEGREES", "PADDING", "BlockLevel", "BlockLevels", "Blocks", "largest_eigenvalue", "none"]
 
@@ -164,6 +164,7 @@ class BlockLevels:
     factor: NDArray[np.float64]
     n_threads: int
     degrees: tuple[int, ...] = DEGREES
+    ratio: float = SMOOTHING_RATIO
 
     @property
     def n_bytes(self) -> int:
@@ -184,7 +185,7 @@ class BlockLevels:
             return level.x, solution[n:]
         n_threads = threads_for(level.count, self.n_threads)
         set_num_threads(n_threads)
-        steps = chebyshev_weights(level.largest, self.degrees[min(at, len(self.degrees) - 1)])
+        steps = chebyshev_weights(level.largest, self.degrees[min(at, len(self.degrees) - 1)], self.ratio)
         x, y = level.smooth(steps, level.x, level.y, is_zero=True)
         level.sweep(block_sparse.RESIDUAL, x, y)
         below = self.levels[at + 1]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["chebyshev_weights", "factorise"]
+__all__ = ["SMOOTHING_RATIO", "chebyshev_weights", "factorise"]
 
 SMOOTHING_RATIO = 20.0
 """The smoother damps eigenvalues from largest / ratio to largest."""
 
 
-def chebyshev_weights(largest: float, degree: int) -> list[tuple[float, float, float]]:
+def chebyshev_weights(largest: float, degree: int, ratio: float = SMOOTHING_RATIO) -> list[tuple[float, float, float]]:
     """Weights (of x, of the iterate before, of the scaled residual) of each Chebyshev step."""
     upper = 1.1 * largest
-    lower = upper / SMOOTHING_RATIO
+    lower = upper / ratio
     theta, delta = 0.5 * (upper + lower), 0.5 * (upper - lower)
     sigma = theta / delta
     rho = 1.0 / sigma

@@ -22,7 +22,7 @@ from fesolver.solvers.cavities import CavityResponse, cavity_forces
 from fesolver.solvers.connected import ConnectedSystem
 from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
-from fesolver.solvers.solution import Progress, Solution
+from fesolver.solvers.solution import Progress, Solution, Start
 
 __all__ = ["BaseSystem", "SolveOptions"]
 
@@ -33,10 +33,15 @@ _log = logging.getLogger("fesolver")
 class SolveOptions:
     """What `solve` was asked for, apart from loads."""
 
-    u0: NDArray[np.float64] | None
+    starts: tuple[NDArray[np.float64], ...]
     rtol: float
     reaction_rtol: float | None
     progress: Progress | None
+
+    @property
+    def u0(self) -> NDArray[np.float64] | None:
+        """The first start; None without one."""
+        return self.starts[0] if self.starts else None
 
 
 class BaseSystem:
@@ -112,7 +117,7 @@ class BaseSystem:
     def solve(
         self,
         loads: Loads,
-        u0: NDArray[np.float64] | None = ...,
+        u0: Start | None = ...,
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,
@@ -122,7 +127,7 @@ class BaseSystem:
     def solve(
         self,
         loads: Sequence[Loads],
-        u0: NDArray[np.float64] | None = ...,
+        u0: Start | None = ...,
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,
@@ -131,7 +136,7 @@ class BaseSystem:
     def solve(
         self,
         loads: Loads | Sequence[Loads],
-        u0: NDArray[np.float64] | None = None,
+        u0: Start | None = None,
         rtol: float = 1e-8,
         on_failure: Literal["raise", "return"] = "raise",
         progress: Progress | None = None,
@@ -143,8 +148,10 @@ class BaseSystem:
         ----------
         loads : Loads or sequence of Loads
             One load case, or several for the same prepared system.
-        u0 : (n_points, 3) ndarray, optional
+        u0 : (n_points, 3) ndarray or sequence of them, optional
             Displacement to start from, mm (an iterative solver returns it at once where it already satisfies `rtol`).
+            From several, `amg` starts at their combination of least energy; other methods, and problems with
+            connections, at the first.
         rtol : float
             Stop when ||f - K u|| / ||f|| in float64 over the free unknowns is below it.
         on_failure : {"raise", "return"}
@@ -178,11 +185,13 @@ class BaseSystem:
                 raise InputError(f"reaction_rtol must lie between 0 and 1, got {reaction_rtol}")
         for case in cases:
             check_loads(self._problem, case)
-        if u0 is not None and u0.shape != self._problem.points.shape:
-            raise InputError(f"u0 must have shape {self._problem.points.shape}, got {u0.shape}")
-        if u0 is not None and not np.all(np.isfinite(u0)):
-            raise InputError("u0 must be finite")
-        options = SolveOptions(u0, rtol, reaction_rtol, progress)
+        starts = () if u0 is None else (u0,) if isinstance(u0, np.ndarray) else tuple(u0)
+        for start in starts:
+            if start.shape != self._problem.points.shape:
+                raise InputError(f"u0 must have shape {self._problem.points.shape}, got {start.shape}")
+            if not np.all(np.isfinite(start)):
+                raise InputError("u0 must be finite")
+        options = SolveOptions(starts, rtol, reaction_rtol, progress)
         with kernel_threads(threads_for(self._problem.points.size, self._n_threads)):
             stress_free = [self._initial_force(case) for case in cases]
             forced = [_with_force(case, f) for case, f in zip(cases, stress_free, strict=True)]
@@ -250,7 +259,7 @@ class BaseSystem:
             forces = cavity_forces(self._problem)
             # What a pressure adds to the residual counts by its nodal forces over the load, 28 N of 500 N in a nucleus
             # of T12-L2: the load's own tolerance keeps the sum within it.
-            options = SolveOptions(None, rtol, None, progress)
+            options = SolveOptions((), rtol, None, progress)
             raw = self._solve_or_rescue([Loads(nodal_force=force) for force in forces], options)
             self._cavities = CavityResponse.of(self._problem, forces, raw, rtol)
         return self._cavities

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from fesolver.fem.problem import Elasticity, Loads, Problem
 
-__all__ = ["ActiveSetRecord", "ConnectionState", "Progress", "Solution", "System"]
+__all__ = ["ActiveSetRecord", "ConnectionState", "Progress", "Solution", "Start", "System"]
 
 Progress = Callable[[int, float], None]
 """Called as `progress(iteration, relative_residual)`."""
+
+Start = NDArray[np.float64] | Sequence[NDArray[np.float64]]
+"""A displacement (n_points, 3), mm, or several."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class System(Protocol):
     def solve(
         self,
         loads: Loads,
-        u0: NDArray[np.float64] | None = ...,
+        u0: Start | None = ...,
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,
@@ -148,7 +151,7 @@ class System(Protocol):
     def solve(
         self,
         loads: Sequence[Loads],
-        u0: NDArray[np.float64] | None = ...,
+        u0: Start | None = ...,
         rtol: float = ...,
         on_failure: Literal["raise", "return"] = ...,
         progress: Progress | None = ...,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fesolver.imaging.volume import SegmentImage
+from fesolver.solvers.solution import Start
 from fesolver.study.config import StudyConfig
 from fesolver.study.inputs import StudyData
+from fesolver.study.intact_starts import intact_starts
 from fesolver.study.kept import Kept, geometry_key, intact_key
 from fesolver.study.memory import check_memory
 from fesolver.study.model import Model, intact_model
@@ -59,6 +61,7 @@ class Reuse:
     used: list[str] = field(default_factory=list)
     _meshes: Kept[Any] = field(default_factory=lambda: Kept[Any](2))
     _intact: Kept[SolvedModel] = field(default_factory=lambda: Kept[SolvedModel](3))
+    _starts: Kept[Mapping[str, Start]] = field(default_factory=lambda: Kept[Mapping[str, Start]](3))
 
     def intact(self, config: StudyConfig, data: StudyData, coarsening: float, how: SolveOptions) -> SolvedModel:
         """The solved intact model of a study on cells `coarsening` times as large, made or kept."""
@@ -66,19 +69,29 @@ class Reuse:
         if key in self._intact:
             self._note("intact solution")
             return self._intact.get(key, _never)
-        parent = self._parent(config, key, coarsening, how)
-        return self._intact.get(key, lambda: self._solve(config, data, coarsening, how, parent))
+        parent, starts = self._parent(config, key, coarsening, how) or (None, None)
+        return self._intact.get(key, lambda: self._solve(config, data, coarsening, how, parent, starts))
 
-    def _parent(self, config: StudyConfig, key: str, coarsening: float, how: SolveOptions) -> SolvedModel | None:
+    def _parent(
+        self, config: StudyConfig, key: str, coarsening: float, how: SolveOptions
+    ) -> tuple[SolvedModel, Mapping[str, Start]] | None:
         """What the intact states of a study begin from."""
         found = None if self.root is None else self.root(config)
         if found is None or _key(found[0], coarsening, how) == key:
             return None
         self._note("prepared system")
-        return self.intact(found[0], found[1], coarsening, how)
+        root = self.intact(found[0], found[1], coarsening, how)
+        rtol = found[0].solver.rtol  # the root's: a start that is kept must not depend on the case that made it
+        return root, self._starts.get(_key(found[0], coarsening, how), lambda: intact_starts(root.solved, rtol, how))
 
     def _solve(
-        self, config: StudyConfig, data: StudyData, coarsening: float, how: SolveOptions, parent: SolvedModel | None
+        self,
+        config: StudyConfig,
+        data: StudyData,
+        coarsening: float,
+        how: SolveOptions,
+        parent: SolvedModel | None,
+        starts: Mapping[str, Start] | None,
     ) -> SolvedModel:
         """Mesh and solve, or solve on the mesh that is kept."""
         if f"{geometry_key(config)} x{coarsening:.17g}" in self._meshes:
@@ -87,7 +100,7 @@ class Reuse:
         check_memory(segment.mesh, has_connections=config.connections.is_used)
         with how.stages("mesh"):
             model = intact_model(config, segment)
-        solved = solve_intact(config, model, how, parent=None if parent is None else parent.solved)
+        solved = solve_intact(config, model, how, parent=None if parent is None else parent.solved, starts=starts)
         return SolvedModel(model, solved, segment.image)
 
     def _note(self, what: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fesolver.loading.load_case import isolated_load_case
 from fesolver.meshing.submesh import extract_body
 from fesolver.outcomes.state import SolvedState
-from fesolver.solvers.solution import System
+from fesolver.solvers.solution import Start, System
 from fesolver.study.config import StudyConfig
 from fesolver.study.model import Extras, Model, is_same_stiffness, study_load_case
 from fesolver.study.stages import Stages
@@ -164,7 +164,12 @@ def solve_pair(
 
 
 def solve_intact(
-    config: StudyConfig, intact: Model, how: SolveOptions | None = None, *, parent: SolvedIntact | None = None
+    config: StudyConfig,
+    intact: Model,
+    how: SolveOptions | None = None,
+    *,
+    parent: SolvedIntact | None = None,
+    starts: Mapping[str, Start] | None = None,
 ) -> SolvedIntact:
     """Solve the intact segment, and every body of it alone.
 
@@ -175,6 +180,8 @@ def solve_intact(
     parent : SolvedIntact, optional
         Another model on the same mesh: its prepared systems are used with new moduli, and its displacements to start
         from.
+    starts : mapping of str to a displacement or several, optional
+        What to start from instead, of the segment (``""``) and of every body alone (its level).
     """
     how = how or SolveOptions()
     solver = StateSolver(config.solver, how.threads, how.stages, how.with_looser)
@@ -183,8 +190,9 @@ def solve_intact(
     for key, name in _solves("intact", intact.mesh.levels if how.with_isolated else ()).items():
         model = _body(intact, key) if key else intact
         load = isolated_load_case(load_case) if key else load_case
-        system, u0 = (None, None) if parent is None else (parent.systems[key], parent.states.of_part(key).solution.u)
-        states[key], loose, systems[key] = solver.run(name, model, load, system, u0)
+        system = None if parent is None else parent.systems[key]
+        own = None if parent is None else parent.states.of_part(key).solution.u
+        states[key], loose, systems[key] = solver.run(name, model, load, system, (starts or {}).get(key, own))
         looser |= {} if loose is None else {key: loose}
     return SolvedIntact(SolvedSet.of(states), SolvedSet.of(looser) if looser else None, systems, tuple(solver.solves))
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fesolver.errors import ConvergenceError
 from fesolver.fem.problem import Problem
@@ -17,7 +16,7 @@ from fesolver.loading.pads import PadSetup
 from fesolver.outcomes.equilibrium import IMBALANCE_TOLERANCE, check_equilibrium
 from fesolver.outcomes.state import SolvedState
 from fesolver.solvers.prepare import prepare
-from fesolver.solvers.solution import ActiveSetRecord, Solution, System
+from fesolver.solvers.solution import ActiveSetRecord, Solution, Start, System
 from fesolver.study.materials import unit_elasticity
 from fesolver.study.model import Model, is_same_stiffness, make_problem
 from fesolver.study.schema import SolverConfig
@@ -74,7 +73,7 @@ class StateSolver:
     solves: list[dict[str, object]] = field(default_factory=list)
 
     def run(
-        self, name: str, model: Model, load_case: LoadCase, system: System | None, u0: NDArray[np.float64] | None
+        self, name: str, model: Model, load_case: LoadCase, system: System | None, u0: Start | None
     ) -> tuple[SolvedState, SolvedState | None, System]:
         """State at the tolerance, state at the looser one, and the prepared system for reuse."""
         problem, pads = make_problem(model, load_case)

@@ -17,7 +17,7 @@ from fesolver.study.roots import root_digest, shares_meshes
 
 __all__ = ["base_study", "study_tasks"]
 
-RESULTS = 1
+RESULTS = 2
 """Counts up when the same study gives other numbers in the same version of the package."""
 
 
@@ -31,7 +31,7 @@ def base_study(plan: StudyPlan) -> StudyConfig | None:
     if len(plan) < 2:
         return None
     base = plan.config.model_copy(update={"sweep": {}, "factors": {}, "design": None, "cluster": None})
-    return base if shares_meshes(base, plan.factors) else None
+    return base if shares_meshes(base, plan) else None
 
 
 def study_tasks(plan: StudyPlan) -> tuple[Task, ...]:

@@ -27,16 +27,16 @@ RESULTS = HERE / "results.json"
 
 def models() -> Iterator[Model]:
     """All models."""
-    sizes = (1.5, 1.0, 0.75)
-    yield from (Model("voxels", size) for size in (*sizes, 0.5))
-    yield from (Model("tet10", size) for size in (3.0, 2.0, 1.5, 1.0))
-    yield from (Model("voxels", size, "exact") for size in (*sizes, 0.5))
-    yield from (Model("voxels", size, "ct", "uncut") for size in (*sizes, 0.5))
+    small, large = (1.5, 1.0, 0.75), (3.0, 2.0, 1.5)
+    yield from (Model("voxels", size) for size in (*small, 0.5, 0.375, 0.25))
+    yield from (Model("tet10", size) for size in (*large, 1.0, 0.8))
+    yield from (Model("tet10", size, layers="fractions") for size in (*large, 1.0))
+    yield from (Model("voxels", size, layers="thick") for size in (1.0, 0.75, 0.5, 0.375, 0.25))
+    yield from (Model("tet10", size, layers="thick") for size in (*large, 1.0))
     for density, layers in (("ct", "none"), ("uniform", "none"), ("uniform", "default")):
-        yield from (Model("voxels", size, density, layers) for size in sizes)  # type: ignore[arg-type]
-        yield from (Model("tet10", size, density, layers) for size in (3.0, 2.0, 1.5))  # type: ignore[arg-type]
-    yield from (Model("voxels", size, "exact", "none") for size in sizes)
-    yield from (Model("tet10", size, "uniform", "none", "other") for size in (3.0, 2.0, 1.5))
+        yield from (Model("voxels", size, density, layers) for size in small)  # type: ignore[arg-type]
+        yield from (Model("tet10", size, density, layers) for size in large)  # type: ignore[arg-type]
+    yield from (Model("tet10", size, "uniform", "none", "other") for size in large)
 
 
 def main(arguments: list[str]) -> None:

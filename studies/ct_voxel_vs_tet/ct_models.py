@@ -25,8 +25,6 @@ from fesolver.study.inputs import SegmentData, read_data
 from fesolver.study.materials import study_materials
 from fesolver.study.segments import mesh_segment_of
 from fesolver.study.stages import Stages
-from fesolver.study.surface_segment import label_vertebrae
-from fesolver.surfaces.closest import ClosestPoint
 
 __all__ = ["LEVEL", "Model", "solve"]
 
@@ -35,9 +33,9 @@ Array = NDArray[np.float64]
 LEVEL = "L3"
 FORCE_N = 500.0
 UNIFORM_G_CM3 = 0.12
-SHELL_MM = 0.35
 RTOL = 1e-8
 _SIDES = ("superior", "inferior")
+_LAYERS = {"default": "conforming", "thick": "conforming", "fractions": "fractions", "none": "fractions"}
 
 
 @dataclass(frozen=True)
@@ -49,20 +47,20 @@ class Model:
     cells : {"voxels", "tet10", "tet4"}
     size_mm : float
         Spacing of voxels; edge length of tetrahedra at the surface, 1.5 times that inside.
-    density : {"ct", "exact", "uniform"}
-        As the path takes it from the CT; the exact mean of CT voxels over each cell, which tetrahedra have anyway;
-        or 0.12 g/cm3 everywhere, which leaves shape, layers and pads as what differs.
-    layers : {"default", "uncut", "none"}
-        Shell and endplates of 0.35 mm; the same on voxels less the shell on the cut through the pedicles, which
-        tetrahedra do not have; or bone alone.
+    density : {"ct", "uniform"}
+        The exact mean of the CT's voxels over each cell, as both paths take it; or 0.12 g/cm3 everywhere, which leaves
+        shape, layers and pads as what differs.
+    layers : {"default", "fractions", "thick", "none"}
+        Shell and endplates of 0.35 mm, in tetrahedra as cells of their own; there as volume fractions, as voxels have
+        them anyway; of 1 mm, which voxels can resolve; or bone alone.
     pads : {"own", "other"}
         The mesh's own endplates, or, on tetrahedra, the facets nearest to endplates of voxels of 0.75 mm.
     """
 
     cells: Literal["voxels", "tet10", "tet4"]
     size_mm: float
-    density: Literal["ct", "exact", "uniform"] = "ct"
-    layers: Literal["default", "uncut", "none"] = "default"
+    density: Literal["ct", "uniform"] = "ct"
+    layers: Literal["default", "fractions", "thick", "none"] = "default"
     pads: Literal["own", "other"] = "own"
 
     @property
@@ -82,6 +80,9 @@ class Model:
         else:
             segment |= {"cells": "tetrahedra", "element": self.cells, "posterior_elements": False}
             segment |= {"size_mm": self.size_mm, "size_inside_mm": 1.5 * self.size_mm}
+            segment |= {"layers": _LAYERS[self.layers]}
+        if self.layers == "thick":
+            segment |= {"cortical_thickness_mm": 1.0, "endplate_thickness_mm": 1.0}
         return study_from_dict({
             "schema": 1,
             "name": "ct_voxel_vs_tet",
@@ -107,13 +108,9 @@ def solve(model: Model) -> dict[str, float]:
     mesh, tissue = segment.mesh, segment.tissue
     if model.density == "uniform":
         tissue = replace(tissue, density=np.full(len(mesh.cells), UNIFORM_G_CM3))
-    elif model.density == "exact":
-        tissue = replace(tissue, density=_exact(mesh, data))
     if model.layers == "none":
         whole = Region(np.arange(len(mesh.cells)), np.ones(len(mesh.cells)))
         tissue = replace(tissue, regions={f"{LEVEL}/trabecular": whole})
-    elif model.layers == "uncut":
-        tissue = replace(tissue, regions=_without_cut_shell(mesh, model, data))
     volumes = cell_volumes(mesh)
     elasticity, mix = mix_elasticity(
         tissue, study_materials(config), volumes=volumes, centroids=cell_centroids(mesh)
@@ -169,19 +166,6 @@ def _shape(mesh: SpineMesh) -> dict[str, float]:
     out |= {f"{name} mm3": region_volume(mesh, name) for name in names}
     out["body_mm3"] = float(sum(out[f"{name} mm3"] for name in names))
     return out
-
-
-def _without_cut_shell(mesh: SpineMesh, model: Model, data: SegmentData) -> dict[str, Region]:
-    """Regions of voxels with bone in place of shell that lies deeper in the whole vertebra than a shell can."""
-    shell, bone = (mesh.regions[f"{LEVEL}/{part}"].dense(len(mesh.cells)) for part in ("cortical", "trabecular"))
-    whole = label_vertebrae(Model("tet10", 2.0).config, data)[0].surface
-    depth = ClosestPoint(whole).depth(mesh.frame.to_parent(cell_centroids(mesh)))
-    is_cut = depth > SHELL_MM + model.size_mm
-    bone, shell = np.where(is_cut, bone + shell, bone), np.where(is_cut, 0.0, shell)
-    named = {f"{LEVEL}/trabecular": bone, f"{LEVEL}/cortical": shell}
-    return dict(mesh.regions) | {
-        name: Region(np.flatnonzero(fraction), fraction[fraction > 0.0]) for name, fraction in named.items()
-    }
 
 
 def _exact(mesh: SpineMesh, data: SegmentData) -> Array:

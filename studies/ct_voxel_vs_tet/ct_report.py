@@ -93,9 +93,9 @@ def _stiffness_table(found: Found) -> Iterator[str]:
     yield _line(head)
     yield _line(["---"] * len(head))
     rows = [
-        ("ct default", "ct default"), ("ct uncut", "ct default"), ("exact default", "ct default"),
-        ("ct none", "ct none"), ("exact none", "ct none"), ("uniform default", "uniform default"),
-        ("uniform none", "uniform none"), ("uniform none", "uniform none other pads"),
+        ("ct default", "ct default"), ("ct default", "ct fractions"), ("ct thick", "ct thick"), ("ct none", "ct none"),
+        ("uniform default", "uniform default"), ("uniform none", "uniform none"),
+        ("uniform none", "uniform none other pads"),
     ]  # fmt: skip
     for one, other in rows:
         voxels, tets = by_size(found, "voxels", one), by_size(found, "tet10", other)

@@ -237,7 +237,16 @@ def test_workers_killed_at_random_moments_lose_and_double_nothing():
     assert {d for d, (status, _) in by_digest(rows).items() if status == "done"} == {task.digest for task in tasks}
 
 
-def test_interrupt_ends_workers_at_once_and_leaves_none(pool):
+@pytest.fixture
+def plain_interrupt():
+    """Ctrl-C as Python has it: libraries of clusters leave handlers of their own, shells in the background none."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.long
+def test_interrupt_ends_workers_at_once_and_leaves_none(pool, plain_interrupt):
     """Ctrl-C while every worker is in the middle of something; the pool is left by the exception."""
     tasks = make_tasks(1, act="interrupt", sleep=60.0) + make_tasks(3, sleep=60.0)[1:]
     with pytest.raises(KeyboardInterrupt), LocalPool(Toy, 2) as workers:  # noqa: PT012

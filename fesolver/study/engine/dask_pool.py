@@ -6,20 +6,18 @@ import logging
 import pickle
 import queue
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from fesolver.errors import FesolverError
-from fesolver.study.engine.affinity import WaitingTasks
 from fesolver.study.engine.dask_cluster import DaskWorker, lost_scheduler
 from fesolver.study.engine.dask_fleet import Fleet
 from fesolver.study.engine.dask_worker import Answer, Order, compute
 from fesolver.study.engine.evaluate import failed_row
+from fesolver.study.engine.job import Job, RelayedLog
 from fesolver.study.engine.pool import MAX_DEATHS
 from fesolver.study.engine.task import Evaluator, Row, Task
 
@@ -85,7 +83,7 @@ class DaskPool:
         self._events: queue.SimpleQueue[tuple[int, bytes | BaseException]] = queue.SimpleQueue()
         self._n_sent = 0
         self._next_look = 0.0
-        self._warned: set[tuple[str, str]] = set()
+        self._relay = RelayedLog()
 
     @property
     def n_workers(self) -> int:
@@ -259,27 +257,10 @@ class DaskPool:
         fix = "look into the logs of the workers; the likeliest reason is too little memory: give them more"
         yield job.close(position, failed_row(task, str(FesolverError(what, fix=fix)), worker=worker.number))
 
-    def _relay(self, level: int, name: str, text: str) -> None:
-        """Log what a worker has logged; a warning that several give, once."""
-        if level >= logging.WARNING:
-            if (name, text) in self._warned:
-                return
-            self._warned.add((name, text))
-        logging.getLogger(name).log(level, "%s", text)
 
-
-class _Job:
-    """What is open of one `run`."""
+class _Job(Job):
+    """What is open of one `run`, and which tasks are sent alone: one of them took a worker with it."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self.tasks = tasks
-        self.waiting = WaitingTasks(tasks)
-        self.deaths: Counter[int] = Counter()
+        super().__init__(tasks)
         self.suspects: set[int] = set()
-        self.n_open = len(tasks)
-
-    def close(self, position: int, row: Row) -> Row:
-        """The row of a task, with the workers it cost."""
-        self.n_open -= 1
-        deaths = self.deaths[position]
-        return replace(row, facts={**row.facts, "lost_workers": deaths}) if deaths else row

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import pickle
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from fesolver.errors import FesolverError, InputError
-from fesolver.study.engine.affinity import WaitingTasks
 from fesolver.study.engine.cores import worker_count
 from fesolver.study.engine.evaluate import evaluate_task, failed_row
+from fesolver.study.engine.job import Job, RelayedLog
 from fesolver.study.engine.process import WorkerProcess
 from fesolver.study.engine.task import Evaluator, Row, Task
 
@@ -129,7 +127,7 @@ class LocalPool:
         self._workers: list[WorkerProcess] = []
         self._false_starts = 0
         self._peak_mb = 0.0
-        self._warned: set[tuple[str, str]] = set()
+        self._relay = RelayedLog()
 
     def __enter__(self) -> Self:
         return self
@@ -154,7 +152,7 @@ class LocalPool:
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Row]:
         """Rows as they finish; where the iterator is left early, what is running is ended."""
-        job = _Job(tasks)
+        job = Job(tasks)
         try:
             while job.n_open:
                 self._hire(job)
@@ -166,7 +164,7 @@ class LocalPool:
                 self._workers.remove(worker)
                 worker.stop()
 
-    def _hire(self, job: _Job) -> None:
+    def _hire(self, job: Job) -> None:
         """Start workers that are missing, as long as there is something for them to do.
 
         Where they end before they are ready (no memory for one more), those that work go on alone until the next row.
@@ -181,7 +179,7 @@ class LocalPool:
                 level = _log.getEffectiveLevel()
                 self._workers.append(WorkerProcess(number, self._make_evaluator, threads=self.threads, log_level=level))
 
-    def _hand_out(self, job: _Job) -> None:
+    def _hand_out(self, job: Job) -> None:
         """Give every ready worker a task to compute, then one to go on with, then move what waits behind another."""
         ready = [worker for worker in self._workers if worker.is_ready]
         for held in (0, 1):
@@ -196,7 +194,7 @@ class LocalPool:
                 worker.recall()
                 idle -= 1
 
-    def _next_rows(self, job: _Job) -> Iterator[Row]:
+    def _next_rows(self, job: Job) -> Iterator[Row]:
         """Wait until something happens, and act on it."""
         ready = set(wait([thing for worker in self._workers for thing in (worker.pipe, worker.sentinel)]))
         for worker in list(self._workers):
@@ -208,7 +206,7 @@ class LocalPool:
                 received = worker.receive()
                 yield from self._bury(job, worker) if received is None else self._act(job, worker, received)
 
-    def _act(self, job: _Job, worker: WorkerProcess, message: tuple[Any, ...]) -> Iterator[Row]:
+    def _act(self, job: Job, worker: WorkerProcess, message: tuple[Any, ...]) -> Iterator[Row]:
         """Do what a message asks for."""
         kind, *content = message
         if kind == "log":
@@ -233,7 +231,7 @@ class LocalPool:
             self._peak_mb = max(self._peak_mb, row.facts.get("peak_mb") or 0.0)
             yield job.close(position, row)
 
-    def _bury(self, job: _Job, worker: WorkerProcess) -> Iterator[Row]:
+    def _bury(self, job: Job, worker: WorkerProcess) -> Iterator[Row]:
         """Clear away a worker that has ended; its tasks wait again, or the one it was at is given up."""
         self._workers.remove(worker)
         how = _ending(worker.stop())
@@ -269,30 +267,6 @@ class LocalPool:
         what = f"{MAX_DEATHS} worker processes ended while they computed this case ({how})"
         reason = f"; the likeliest reason is too little memory: {', '.join(numbers)}" if "SIGKILL" in how else ""
         return str(FesolverError(what + reason, fix="run it again with fewer workers, or where there is more memory"))
-
-    def _relay(self, level: int, name: str, text: str) -> None:
-        """Log what a worker has logged; a warning that several give, once."""
-        if level >= logging.WARNING:
-            if (name, text) in self._warned:
-                return
-            self._warned.add((name, text))
-        logging.getLogger(name).log(level, "%s", text)
-
-
-class _Job:
-    """What is open of one `run`."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.tasks = tasks
-        self.waiting = WaitingTasks(tasks)
-        self.deaths: Counter[int] = Counter()
-        self.n_open = len(tasks)
-
-    def close(self, position: int, row: Row) -> Row:
-        """The row of a task, with the workers it cost."""
-        self.n_open -= 1
-        deaths = self.deaths[position]
-        return replace(row, facts={**row.facts, "lost_workers": deaths}) if deaths else row
 
 
 def _ending(code: int | None) -> str:

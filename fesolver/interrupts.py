@@ -1,14 +1,15 @@
-"""Ctrl-C and the signal of a batch system, raised only where Python can unwind."""
+"""Signals: Ctrl-C and that of a batch system, raised only where Python can unwind; that of a broken pipe, ignored."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
 import threading
 from types import FrameType
 
-__all__ = ["end_on_signals"]
+__all__ = ["end_on_signals", "ignore_broken_pipes"]
 
 WAIT_S = 0.02
 """How long a signal waits that came while a kernel was being compiled or loaded."""
@@ -25,6 +26,22 @@ def end_on_signals() -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _on_signal)
     signal.signal(signal.SIGTERM, _on_signal)
+
+
+def ignore_broken_pipes() -> None:
+    """Have a write to a pipe that nobody reads any more raise BrokenPipeError, as Python does from its start.
+
+    Notes
+    -----
+    A library may set the signal back to ending the process without a word, as gmsh does when it is initialised (seen
+    with 4.15). Python's own call would do in the main thread only, and a mesh may be made in another.
+    """
+    if hasattr(signal, "SIGPIPE"):
+        set_handler = ctypes.CDLL(None).signal
+        set_handler.argtypes, set_handler.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+        before = set_handler(signal.SIGPIPE, int(signal.SIG_IGN))
+        if before:  # ignored, or a handler that somebody set
+            set_handler(signal.SIGPIPE, before)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

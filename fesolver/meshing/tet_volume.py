@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from fesolver.errors import InputError
 from fesolver.fem.elements import ELEMENTS
+from fesolver.interrupts import ignore_broken_pipes
 from fesolver.meshing.optional import load_gmsh
 from fesolver.surfaces.intersections import self_intersections
 from fesolver.surfaces.surface import TriangleSurface
@@ -58,12 +59,13 @@ def gmsh_session(options: Mapping[str, float] = GMSH_OPTIONS) -> Iterator[Module
     Notes
     -----
     Where the caller has gmsh initialised, its models, options and current model are as before afterwards; otherwise
-    gmsh is finalised, after an error too. gmsh's signal handler is not installed.
+    gmsh is finalised, after an error too. gmsh's signal handler is not installed, and a broken pipe stays an error.
     """
     gmsh = load_gmsh()
     is_ours = not gmsh.isInitialized()
     if is_ours:
         gmsh.initialize(readConfigFiles=False, interruptible=False)
+        ignore_broken_pipes()
     before = {name: gmsh.option.getNumber(name) for name in options}
     current = gmsh.model.getCurrent()
     try:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from fesolver.errors import FesolverError
+from fesolver.interrupts import ignore_broken_pipes
 from fesolver.study.engine.task import Task
 from fesolver.study.engine.worker import END, RECALL, work
 
@@ -63,6 +64,7 @@ class WorkerProcess:
         self.groups: tuple[str, ...] | None = None
         self.is_ready = self.is_recalled = False
         self.peak_mb = 0.0
+        ignore_broken_pipes()  # what is sent to a worker that has ended must not end this process
         context = get_context("spawn")
         # The kernel's death signal follows the thread that made the process, so only the main thread may rely on it.
         is_tied = threading.current_thread() is threading.main_thread()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,8 @@ from fesolver.fem.kernels import block_sparse, reduction, vectors
 from fesolver.fem.problem import Loads, Problem
 from fesolver.fem.recovery import internal_force
 from fesolver.solvers.aggregation import build_levels
-from fesolver.solvers.block_levels import PADDING, BlockLevel, BlockLevels, Blocks, none
-from fesolver.solvers.free_blocks_kernels import block_sources, take_blocks
+from fesolver.solvers.block_levels import PADDING, BlockLevel, BlockLevels, none
+from fesolver.solvers.free_nodes import FreeNodes, free_blocks, free_nodes, rigid_matrix, tie_matrix
 from fesolver.solvers.linear_view import LinearView
 from fesolver.solvers.raw import Raw
 from fesolver.solvers.reduced import BaseSystem, SolveOptions
@@ -40,38 +39,6 @@ A segment with a nucleus of nu 0.499 takes 86, 82 and 79 iterations with degree 
 67 and 64 with degree 4, which take an eighth longer each. Degree 5 takes 55, in as much time. A cylinder of hex20
 with such a disc takes 156 with degree 5 and a ratio of 20, 138 with 40.
 """
-
-
-@dataclass(frozen=True)
-class _FreeNodes:
-    """Nodes with a free component, in the order of the solver.
-
-    Parameters
-    ----------
-    order : (n,) ndarray of int64
-        Their ids.
-    is_fixed : (3 n,) ndarray of bool
-        Components that are prescribed, tied, or nothing holds.
-    starts, columns : ndarray
-        Pattern of the matrix on them.
-    upper_starts : (n + 1,) ndarray of int64
-        Of its rows, on and right of the diagonal.
-    sources : (k,) ndarray of int32
-        Block of the whole stiffness that each block of the pattern is.
-    size : float
-        A length of the order of a cell, mm.
-    number : (n_points,) ndarray of int32
-        Place in `order`, -1 for the others.
-    """
-
-    order: NDArray[np.int64]
-    number: NDArray[np.int32]
-    is_fixed: NDArray[np.bool_]
-    starts: NDArray[np.int64]
-    columns: NDArray[np.int32]
-    upper_starts: NDArray[np.int64]
-    sources: NDArray[np.int32]
-    size: float
 
 
 class AmgSystem(BaseSystem):
@@ -100,8 +67,8 @@ class AmgSystem(BaseSystem):
     def __init__(self, problem: Problem, n_threads: int) -> None:
         super().__init__(problem, "amg", n_threads)
         self._pattern = stiffness_pattern(problem)
-        self._ties = _tie_matrix(problem)
-        self._nodes: _FreeNodes | None = None
+        self._ties = tie_matrix(problem)
+        self._nodes: FreeNodes | None = None
         self._set_matrix()
 
     def _set_matrix(self, stiffness: NDArray[np.float64] | None = None) -> None:
@@ -113,10 +80,10 @@ class AmgSystem(BaseSystem):
         if self._ties is not None:
             K = (self._ties.T @ K.tocsr() @ self._ties).tobsr((3, 3))
         if self._nodes is None:
-            self._nodes = _free_nodes(problem, K)
+            self._nodes = free_nodes(problem, K)
         nodes = self._nodes
-        full, self._upper = _free_blocks(nodes, K, has_own_pattern=stiffness is None and self._ties is None)
-        R = _rigid_matrix(problem, self._rigid)
+        full, self._upper = free_blocks(nodes, K, has_own_pattern=stiffness is None and self._ties is None)
+        R = rigid_matrix(problem, self._rigid)
         KR = np.asarray(K @ R)
         del K  # the largest array of the set-up: gone before the levels are made
         first = BlockLevel.make(full, problem.points[nodes.order], nodes.size, self._n_threads)
@@ -332,93 +299,3 @@ class AmgSystem(BaseSystem):
 def _norm(r: NDArray[np.float64], r_rigid: NDArray[np.float64]) -> float:
     """2-norm over nodes and rigid motions."""
     return float(np.sqrt(vectors.block_dot(r, r) + r_rigid @ r_rigid))
-
-
-def _tie_matrix(problem: Problem) -> Any:
-    """Displacement (3 n, 3 n) of all from that of all but the slaves of ties, scipy CSR; None without ties."""
-    from scipy.sparse import csr_array
-
-    if not problem.ties:
-        return None
-    n = problem.points.size
-    is_free = np.ones(n, dtype=bool)
-    is_free[[tie.dof for tie in problem.ties]] = False
-    free = np.flatnonzero(is_free)
-    rows = np.concatenate([free, *[np.full(len(tie.masters), tie.dof) for tie in problem.ties]])
-    columns = np.concatenate([free, *[tie.masters for tie in problem.ties]])
-    values = np.concatenate([np.ones(len(free)), *[tie.weights for tie in problem.ties]])
-    return csr_array((values, (rows, columns)), shape=(n, n))
-
-
-def _rigid_matrix(problem: Problem, rigid: tuple[RigidMap, ...]) -> NDArray[np.float64]:
-    """Displacement (3 n, r) by the free motions of all rigid bodies."""
-    blocks = [np.zeros((problem.points.size, 0))]
-    for body in rigid:
-        block = np.zeros((len(problem.points), 3, len(body.free)))
-        block[body.body.points] = body.matrix
-        blocks.append(block.reshape(problem.points.size, -1))
-    return np.concatenate(blocks, axis=1)
-
-
-def _free_nodes(problem: Problem, K: Any) -> _FreeNodes:
-    """Nodes with a free component, neighbours close to each other, and the pattern of K (block rows) on them."""
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import reverse_cuthill_mckee
-
-    n = len(problem.points)
-    is_fixed = np.zeros((n, 3), dtype=bool)
-    is_fixed.ravel()[problem.prescribed_dofs] = True
-    is_fixed.ravel()[[tie.dof for tie in problem.ties]] = True
-    for body in problem.rigid_bodies:
-        is_fixed[body.points] = True
-    free = np.flatnonzero(~is_fixed.all(axis=1))
-    graph = csr_array((np.ones(len(K.indices), np.int8), K.indices, K.indptr), shape=(n, n))[free][:, free]
-    order = free[reverse_cuthill_mckee(graph, symmetric_mode=True)].astype(np.int64) if len(free) else free
-    number = np.full(n, -1, np.int32)
-    number[order] = np.arange(len(order))
-    starts = np.empty(len(order) + 1, np.int64)
-    count = reduction.free_pattern(K.indptr, K.indices, order, number, starts, none(np.int32))
-    columns = np.empty(count, np.int32)
-    reduction.free_pattern(K.indptr, K.indices, order, number, starts, columns)
-    is_upper = columns >= np.repeat(np.arange(len(order)), np.diff(starts))
-    return _FreeNodes(
-        order=order,
-        number=number,
-        is_fixed=is_fixed[order].ravel(),
-        starts=starts,
-        columns=columns,
-        upper_starts=np.concatenate([[0], np.cumsum(is_upper, dtype=np.int64)])[starts],
-        sources=block_sources(K, order),
-        size=_size(problem.points[order], starts, columns),
-    )
-
-
-def _free_blocks(nodes: _FreeNodes, K: Any, *, has_own_pattern: bool) -> tuple[Blocks, NDArray[np.float64]]:
-    """The matrix on free nodes in float32, and its upper half in float64.
-
-    A stiffness with the pattern of its mesh alone is copied from known places; with ties and elements it is searched.
-    """
-    upper = np.zeros(9 * int(nodes.upper_starts[-1]) + PADDING)
-    if has_own_pattern:
-        values = np.zeros(9 * len(nodes.columns) + PADDING, np.float32)
-        take_blocks(
-            K.data, nodes.sources, nodes.starts, nodes.columns, nodes.is_fixed, nodes.upper_starts, values, upper
-        )
-        return Blocks(3, nodes.starts, nodes.columns, values), upper
-    exact = np.zeros(9 * len(nodes.columns) + PADDING)
-    reduction.free_values(
-        K.indptr, K.indices, K.data, nodes.order, nodes.number, nodes.is_fixed, nodes.starts, nodes.columns, exact
-    )
-    starts, columns = np.empty_like(nodes.starts), np.empty(nodes.upper_starts[-1], np.int32)
-    block_sparse.upper_part(3, nodes.starts, nodes.columns, exact, starts, columns, upper)
-    return Blocks(3, nodes.starts, nodes.columns, exact.astype(np.float32)), upper
-
-
-def _size(places: NDArray[np.float64], starts: NDArray[np.int64], columns: NDArray[np.int32]) -> float:
-    """A length, mm, of the order of a cell: the median distance of some thousand nodes from their neighbours."""
-    some = np.arange(0, len(places), max(1, len(places) // 4096))
-    count = starts[some + 1] - starts[some]
-    own = np.repeat(some, count)
-    at = np.arange(len(own)) + np.repeat(starts[some] - (np.cumsum(count) - count), count)
-    apart = np.linalg.norm(places[columns[at]] - places[own], axis=1)
-    return float(np.median(apart[apart > 0.0])) if apart.any() else 1.0

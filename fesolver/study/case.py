@@ -103,6 +103,10 @@ def run_case(
         with stages("outcomes"):
             return tuple(evaluate(outcomes, states.segment, states.isolated, settings))
 
+    def intact_values(model: SolvedModel, states: SolvedSet) -> tuple[Value, ...]:
+        key = (tuple(outcome.name for outcome in outcomes), settings)
+        return model.memo.once("outcomes", key, lambda: values(states), sources=(states,), size=2)
+
     def pair_of(coarsening: float, *, with_looser: bool) -> tuple[SolvedModel, Model | None, SolvedPair]:
         how = SolveOptions(stages, threads, with_looser, has_isolated)
         intact = reuse.intact(config, data, coarsening, how)
@@ -111,9 +115,11 @@ def run_case(
         return intact, treated, solve_pair(config, intact.model, treated, how, before=intact.solved)
 
     intact, treated, pair = pair_of(1.0, with_looser=True)
-    before = values(pair.intact)
+    before = intact_values(intact, pair.intact)
     after = values(pair.treated) if treated is not None else ()
-    looser = (values(pair.looser[0]), values(pair.looser[1])) if pair.looser and treated is not None else None
+    looser = None
+    if pair.looser and treated is not None:
+        looser = intact_values(intact, pair.looser[0]), values(pair.looser[1])
     spacing_pair, moved = None, tuple[Change, ...]()
     if treated is not None:
         if config.solver.floor == "spacing":

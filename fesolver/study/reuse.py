@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fesolver.imaging.volume import SegmentImage
+from fesolver.meshing.memo import Memo
 from fesolver.solvers.solution import Start
 from fesolver.study.config import StudyConfig
 from fesolver.study.inputs import StudyData
@@ -32,11 +33,14 @@ class SolvedModel:
     solved : SolvedIntact
     image : SegmentImage or None
         What a voxel mesh was made from.
+    memo : Memo
+        What has been worked out from its states.
     """
 
     model: Model
     solved: SolvedIntact
     image: SegmentImage | None
+    memo: Memo = field(default_factory=Memo, compare=False, repr=False)
 
 
 @dataclass

@@ -8,8 +8,10 @@ from numpy.testing import assert_allclose
 
 from fesolver.outcomes.band_hypotheses import BAND_HYPOTHESES
 from fesolver.outcomes.phase import material_stress
+from fesolver.outcomes.registry import evaluate
 from fesolver.study.case import CaseResult, run_case
 from fesolver.study.inputs import read_data
+from fesolver.study.reuse import Reuse
 from fesolver.study.stages import Stages
 
 
@@ -51,3 +53,27 @@ def test_every_number_outside_its_band_says_why_where_that_was_tested(result):
 
     assert outside
     assert all(band.hypothesis == BAND_HYPOTHESES[band.quantity] for band in outside)
+
+
+def test_outcomes_of_an_intact_state_are_worked_out_once_for_all_treatments_of_it(make_study, monkeypatch):
+    """Six millilitres after three cost the treated state's outcomes alone, and give the numbers of a case by itself."""
+    configs = [
+        make_study(
+            segment={"levels": ["L1", "L2"], "spacing_mm": 4.0}, treatment={"level": "L1", "volume_ml": volume_ml}
+        )
+        for volume_ml in (3.0, 6.0)
+    ]
+    evaluated, reuse = [], Reuse()
+
+    def counted(outcomes, segment, *rest):
+        evaluated.append(segment.name)
+        return evaluate(outcomes, segment, *rest)
+
+    monkeypatch.setattr("fesolver.study.case.evaluate", counted)
+    first, second = (run_case(c, read_data(c), stages=Stages(), threads=1, reuse=reuse) for c in configs)
+    alone = run_case(configs[1], read_data(configs[1]), stages=Stages(), threads=1)
+
+    assert evaluated == ["intact", "treated"] * 2 + ["treated"] * 2 + ["intact", "treated"] * 2  # two tolerances each
+    assert second.intact == alone.intact == first.intact
+    assert second.changes == alone.changes
+    assert second.changes != first.changes

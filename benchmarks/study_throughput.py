@@ -1,10 +1,12 @@
 """Throughput of a parameter study: the engine beside as many separate runs, and beside a plain loop.
 
 Usage: `python benchmarks/study_throughput.py [--quick] [--cases 200] [--separate 200]`. One study of the structured
-demo segment, intact and treated, on one mesh: bone density, cement volume and cement modulus vary over a Latin
-hypercube.
+demo segment, intact and treated, on one mesh: bone density, cement volume and cement modulus vary.
 
-- engine: `fesolver run STUDY --no-report` with 1 and with 2 workers of one thread;
+- engine: `fesolver run STUDY --no-report` with 1 and with 2 workers of one thread, over a full grid of 5 densities, 10
+  volumes and 4 moduli, whose 40 cases of one density share their intact segment;
+- scattered: the same with 2 workers over a Latin hypercube of `--scattered` cases, no two of which share anything but
+  the mesh;
 - separate: one `fesolver run CASE --no-report` a case, as many at a time as the engine has workers, one thread each,
   caches warm; with `--separate` so many of the cases, evenly taken, and the time scaled up, which is said;
 - loop: the same cases one after the other in one process, nothing shared between them (`--loop`, 10 by default);
@@ -40,20 +42,28 @@ BASE: dict[str, Any] = {
     "load": {"force_n": 500.0},
     "output": {"fields": "none", "records": "none"},
 }
-FACTORS = {
+FACTORS: dict[str, dict[str, Any]] = {
     "density": {"key": "bone.density_scale", "low": 0.7, "high": 1.4},
     "cement": {"key": "treatment.volume_ml", "low": 2.0, "high": 8.0},
     "modulus": {"key": "materials.cement_young_mpa", "low": 500.0, "high": 3000.0},
 }
+N_MODULI = 4
+N_VOLUMES = 10
 
 
-def study_tables(n_cases: int, refinement: float) -> dict[str, Any]:
-    """The study of so many cases."""
-    segment = {**BASE["segment"], "refinement": refinement}
-    return {
-        **BASE, "segment": segment, "factors": FACTORS,
-        "design": {"kind": "latin_hypercube", "n": n_cases, "seed": 1},
-    }  # fmt: skip
+def study_tables(n_cases: int, refinement: float, *, is_scattered: bool = False) -> dict[str, Any]:
+    """The study of so many cases: scattered, or a grid of as many densities as that takes."""
+    tables = BASE | {"segment": {**BASE["segment"], "refinement": refinement}}
+    if is_scattered:
+        return tables | {"factors": FACTORS, "design": {"kind": "latin_hypercube", "n": n_cases, "seed": 1}}
+    n_moduli = min(N_MODULI, n_cases)
+    n_volumes = min(N_VOLUMES, n_cases // n_moduli)
+    counts = {"density": n_cases // (n_moduli * n_volumes), "cement": n_volumes, "modulus": n_moduli}
+    factors = {
+        name: {"key": f["key"], "values": np.linspace(f["low"], f["high"], counts[name]).round(4).tolist()}
+        for name, f in FACTORS.items()
+    }
+    return tables | {"factors": factors, "design": {"kind": "grid"}}
 
 
 def toml(tables: Mapping[str, Any], prefix: str = "") -> str:
@@ -79,10 +89,10 @@ def fesolver(arguments: list[str], threads: int) -> float:
     return time.perf_counter() - start
 
 
-def engine(folder: Path, n_cases: int, refinement: float, workers: int) -> Record:
+def engine(folder: Path, n_cases: int, refinement: float, workers: int, *, is_scattered: bool = False) -> Record:
     """The whole study by the engine."""
-    file, out = folder / "study.toml", folder / f"engine{workers}"
-    file.write_text(toml(study_tables(n_cases, refinement)))
+    file, out = folder / "study.toml", folder / f"engine{workers}{'s' * is_scattered}"
+    file.write_text(toml(study_tables(n_cases, refinement, is_scattered=is_scattered)))
     seconds = fesolver(
         ["run", str(file), "--out", str(out), "--no-report", "--workers", str(workers), "--threads", "1"], 1
     )
@@ -95,6 +105,7 @@ def engine(folder: Path, n_cases: int, refinement: float, workers: int) -> Recor
             stages[name] = stages.get(name, 0.0) + spent
     return {
         "workers": workers,
+        "cases": len(facts),
         "seconds": seconds,
         "seconds_a_case": seconds / n_cases,
         "worker_seconds_by_stage": {name: round(spent / len(facts), 3) for name, spent in stages.items()},
@@ -218,16 +229,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small mesh and few cases: does it run?")
     parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--scattered", type=int, default=60)
     parser.add_argument("--separate", type=int, default=None, help="separate runs; all cases by default")
     parser.add_argument("--loop", type=int, default=10)
     parser.add_argument("--json", type=Path, default=RESULTS / "study_throughput.json")
     given = parser.parse_args()
-    n_cases, refinement = (4, 0.3) if given.quick else (given.cases, 1.0)
+    n_cases, refinement = (8, 0.3) if given.quick else (given.cases, 1.0)
     n_run = min(n_cases, given.separate or n_cases)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs = [engine(folder, n_cases, refinement, workers) for workers in (1, WORKERS)]
         apart = separate(folder, n_cases, refinement, n_run, WORKERS)
+        n_scattered = min(n_cases, given.scattered)
+        scattered = engine(folder, n_scattered, refinement, WORKERS, is_scattered=True)
+        scattered.pop("out")
         difference = largest_difference(folder, runs[-1].pop("out"), apart.pop("chosen"))
         runs[0].pop("out")
         plain = run_child(
@@ -243,11 +258,13 @@ def main() -> None:
     record = {
         "cases": n_cases,
         "engine": runs,
+        "scattered": scattered,
         "separate": apart,
         "loop": plain,
         "trivial": tiny,
         "largest_relative_difference": difference,
         "times_separate_runs": apart["seconds"] / runs[-1]["seconds"],
+        "times_separate_runs_scattered": apart["seconds"] / n_cases / scattered["seconds_a_case"],
         "times_plain_loop": plain["seconds_a_case"] * n_cases / runs[0]["seconds"],
         "scaling_2_over_1": runs[0]["seconds"] / runs[1]["seconds"],
     }

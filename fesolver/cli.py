@@ -26,7 +26,9 @@ __all__ = ["app", "main"]
 
 P = ParamSpec("P")
 
-DONE, DEFECT, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, DEFECT, BAD_INPUT, NOT_CONVERGED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+
+_KEPT = "nothing half-written is left, and finished cases are kept: run it again to go on"
 
 app = typer.Typer(
     name="fesolver",
@@ -131,8 +133,12 @@ def _ends_well(command: Callable[Concatenate[typer.Context, P], int]) -> Callabl
         try:
             code = command(context, *args, **kwargs)
         except KeyboardInterrupt:
-            _complain("interrupted; nothing half-written is left, and finished cases are kept: run it again to go on")
+            _complain(f"interrupted; {_KEPT}")
             code = INTERRUPTED
+        except SystemExit as error:
+            if error.code == TERMINATED:
+                _complain(f"ended by a signal (SIGTERM); {_KEPT}")
+            raise
         except FesolverError as error:
             _complain(str(error), error if options.is_verbose else None)
             code = error.exit_code
@@ -196,21 +202,23 @@ def run(
 ) -> int:
     """Run a study, or what of it is missing: every case intact and treated, tables, fields, figures and a report."""
     from fesolver.study.config import load_study
+    from fesolver.study.messages import in_study_file
 
     if (scheduler is not None or cluster) and (workers is not None or (scheduler is not None and cluster)):
         raise InputError("--scheduler, --cluster and --workers exclude each other", fix="keep one of them")
-    return _run(
-        _Options.of(context),
-        load_study(study),
-        out or Path("results") / study.stem,
-        no_report=no_report,
-        overwrite=overwrite,
-        workers=workers,
-        retry_failed=retry_failed,
-        yes=yes,
-        scheduler=scheduler,
-        cluster=cluster,
-    )
+    with in_study_file(study):
+        return _run(
+            _Options.of(context),
+            load_study(study),
+            out or _results_of(study),
+            no_report=no_report,
+            overwrite=overwrite,
+            workers=workers,
+            retry_failed=retry_failed,
+            yes=yes,
+            scheduler=scheduler,
+            cluster=cluster,
+        )
 
 
 @app.command()
@@ -234,10 +242,13 @@ def check(
     from fesolver.report.style import check_picture_path
     from fesolver.study.check import check_study
     from fesolver.study.config import load_study
+    from fesolver.study.messages import in_study_file
 
     path = picture or Path(f"{study.stem}_check.png")
     check_picture_path(path)
-    checked = check_study(load_study(study), threads=_Options.of(context).threads, workers=workers, yes=yes)
+    threads, folder = _Options.of(context).threads, _results_of(study)
+    with in_study_file(study):
+        checked = check_study(load_study(study), threads=threads, workers=workers, yes=yes, out=folder)
     try:
         write_check_picture(checked, path)
     except OSError as error:
@@ -310,11 +321,13 @@ def _mesh_study(context: typer.Context, study: Path, out: Path | None, *, overwr
     """Mesh a study's segment."""
     from fesolver.report.study_mesh_files import study_mesh_lines, study_mesh_paths, write_study_mesh
     from fesolver.study.config import load_study
+    from fesolver.study.messages import in_study_file
     from fesolver.study.study_mesh import mesh_of_study
 
     config = load_study(study)
     paths = study_mesh_paths(out or Path(f"{config.name}.vtu"), overwrite=overwrite)
-    made = mesh_of_study(config)
+    with in_study_file(study):
+        made = mesh_of_study(config)
     write_study_mesh(made, paths)
     _say(_Options.of(context), "\n".join(study_mesh_lines(made, paths)))
     return DONE
@@ -413,7 +426,7 @@ def _run(
 
         lines = answer_lines(read_results(summary.out))
         if summary.n_total > 1:
-            lines = (summary.sentence, *lines)
+            lines = (summary.sentence, *([summary.note] if summary.note else []), *lines)
         _say(options, "\n".join(lines))
     if summary.n_failed:
         _complain(
@@ -422,6 +435,11 @@ def _run(
         )
         return NOT_CONVERGED
     return DONE
+
+
+def _results_of(study: Path) -> Path:
+    """Where the results of a study file go by default."""
+    return Path("results") / study.stem
 
 
 def _remove_report(out: Path) -> None:

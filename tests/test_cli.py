@@ -31,7 +31,7 @@ def own_log_handlers():
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A study file whose run is made up: `study["run"]` decides how it ends, `study["asked"]` is what it was given."""
-    state = {"asked": None, "n_failed": 0, "error": None}
+    state = {"asked": None, "n_failed": 0, "n_left_over": 0, "error": None}
 
     def run_study(config, out, **options):
         state["asked"] = {"out": Path(out), **options}
@@ -41,7 +41,7 @@ def study(tmp_path, monkeypatch):
         out.mkdir(parents=True)
         run = {"schema": 1, "name": "made up", "cases": [], "assumptions": ["slope is assumed"]}
         (out / "run.json").write_text(json.dumps(run))
-        return RunSummary(out, 2, state["n_failed"], 2 + state["n_failed"])
+        return RunSummary(out, 2, state["n_failed"], 2 + state["n_failed"], n_left_over=state["n_left_over"])
 
     monkeypatch.setattr(fesolver.study.runner, "run_study", run_study)
     monkeypatch.setattr(fesolver.study.config, "load_study", lambda path: None)
@@ -67,6 +67,15 @@ def test_a_run_that_ends_well_prints_where_its_results_are(study):
         (ConvergenceError("stopped at 1e-3"), 3, "stopped at 1e-3"),
         (ZeroDivisionError("oops"), 1, "a defect in fesolver: ZeroDivisionError: oops"),
         (KeyboardInterrupt(), 130, "interrupted"),
+        (
+            SystemExit(143),
+            143,
+            "ended by a signal (SIGTERM); nothing half-written is left, and finished cases are kept",
+        ),
+        (InputError("no", where="output.outcomes"), 2, "where: a.toml: output.outcomes"),
+        (InputError("no", where="[input]"), 2, "where: a.toml: [input]"),
+        (InputError("no", where="a.toml: load.force_n"), 2, "where: a.toml: load.force_n"),
+        (InputError("no", where="input/ct.nii.gz"), 2, "where: input/ct.nii.gz"),
     ],
 )
 def test_every_ending_has_its_exit_code_and_one_message(study, error, code, message):
@@ -77,6 +86,39 @@ def test_every_ending_has_its_exit_code_and_one_message(study, error, code, mess
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_what_is_found_after_reading_a_study_names_its_file_too(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("bent.toml").write_text("""
+        schema = 1
+        name = "bent"
+        input = {kind = "parametric", t_score = -3.0}
+        segment.levels = ["L1"]
+        treatment.level = "L1"
+        factors.a = {key = "treatment.volume_ml", low = 1.0, high = 3.0}
+        design = {kind = "sobol", n = 4, correlations = [{between = ["a", "b"], value = 0.5}]}
+    """)
+    result = runner.invoke(app, [command, "bent.toml"])
+
+    assert result.exit_code == 2
+    assert "where: bent.toml: design.correlations[0].between" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bent.toml"]
+
+
+def test_a_file_that_is_called_like_a_table_is_named_once(study):
+    study["error"] = InputError("no", where="load.toml: load.force_n")
+
+    assert "where: load.toml: load.force_n" in runner.invoke(app, ["run", "load.toml"]).stderr
+
+
+def test_results_of_points_that_were_taken_out_are_mentioned_once(study):
+    study["n_left_over"] = 3
+    result = runner.invoke(app, ["run", "a.toml"])
+
+    words = f"3 results of points that are no longer in the study are kept in {Path('results/a/results')} and not in"
+    assert result.stdout.count(words) == 1
 
 
 def test_verbose_shows_where_a_defect_happened(study):

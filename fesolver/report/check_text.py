@@ -134,5 +134,5 @@ def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "unknown: nothing has been solved on this machine yet"
     if seconds < 120:
-        return f"about {seconds:.0f} s at this machine's last rate"
-    return f"about {seconds / 60:.0f} min at this machine's last rate"
+        return f"about {seconds:.0f} s at this machine's last rate, without figures and report"
+    return f"about {seconds / 60:.0f} min at this machine's last rate, without figures and report"

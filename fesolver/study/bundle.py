@@ -94,19 +94,19 @@ def write_bundle(folder: str | Path, out: str | Path | None = None, *, with_fiel
     shared = _shared_tables(config, places)
     run = _record(folder / "run.json") if (folder / "run.json").is_file() else {}
     made_with = dict(record.get("versions") or {})
+    n_inputs, n_cases = sum(len(copy.members) for copy in copies), len(record.get("cases", ()))
     texts = {
         "study.toml": _study_text(config, shared),
         "versions.txt": versions_text(made_with, run.get("git_commit")),
         "slurm.sh": slurm_text(shared),
-        "README.txt": readme_text(shared, made_with, len(record.get("cases", ())), with_fields=with_fields),
+        "README.txt": readme_text(shared, made_with, n_cases, n_inputs, with_fields=with_fields),
     }
     contents: dict[str, Content] = {name: text.encode() for name, text in texts.items()}
     contents |= {name: path for copy in copies for name, path in copy.members}
     for name, content in _result_files(folder, places, shared, with_fields=with_fields):
         contents[f"{RESULTS}/{name}"] = content
     n_bytes = write_zip(target, contents, {"schema": SCHEMA, "name": config.name})
-    n_inputs = sum(len(copy.members) for copy in copies)
-    return Bundle(target, len(contents) + 1, n_bytes, n_inputs, len(record.get("cases", ())))
+    return Bundle(target, len(contents) + 1, n_bytes, n_inputs, n_cases)
 
 
 def _input_copies(config: StudyConfig, record: Mapping[str, Any]) -> list[InputCopy]:

@@ -8,17 +8,21 @@ from typing import Any
 __all__ = ["readme_text", "slurm_text", "versions_text"]
 
 
-def readme_text(config: Mapping[str, Any], versions: Mapping[str, str], n_cases: int, *, with_fields: bool) -> str:
+def readme_text(
+    config: Mapping[str, Any], versions: Mapping[str, str], n_cases: int, n_inputs: int, *, with_fields: bool
+) -> str:
     """What the bundle is and how to run it."""
     fields = "and the fields of cases " if with_fields else ""
+    what = "inputs and its results" if n_inputs else "results"
+    leads = "; its paths lead into inputs/" if n_inputs else ", which reads no other file"
+    inputs = "\n  inputs/          every file it reads, under the beginning of its SHA-256" if n_inputs else ""
     return f"""{config["name"]}
 {config.get("description") or ""}
 
-A study of fesolver {versions.get("fesolver", "")} with its inputs and its results; cases: {n_cases}.
+A study of fesolver {versions.get("fesolver", "")} with its {what}; cases: {n_cases}.
 Research software: not for the diagnosis or treatment of any patient.
 
-  study.toml       the study, every default written out; its paths lead into inputs/
-  inputs/          every file it reads, under the beginning of its SHA-256
+  study.toml       the study, every default written out{leads}{inputs}
   results/study/   tables, rows (Parquet), record of the run, records {fields}of cases
   versions.txt     what it was made with
   slurm.sh         a batch script to fill in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,11 @@ from fesolver.study.memory import expected_memory_mb
 from fesolver.study.model import (
     Model,
     build_models,
-    check_tables,
     label_part_notes,
     make_problem,
     study_load_case,
 )
+from fesolver.study.plan_check import check_cases, left_over_of
 from fesolver.study.progress import SilentProgress
 from fesolver.study.rate import read_rate
 from fesolver.study.stages import Stages
@@ -100,7 +101,12 @@ class StudyCheck:
 
 
 def check_study(
-    config: StudyConfig, *, threads: int | None = None, workers: int | None = None, yes: bool = False
+    config: StudyConfig,
+    *,
+    threads: int | None = None,
+    workers: int | None = None,
+    yes: bool = False,
+    out: Path | None = None,
 ) -> StudyCheck:
     """Read, mesh and check the first case of a study; solve nothing.
 
@@ -109,6 +115,8 @@ def check_study(
     config : StudyConfig
     threads, workers, yes
         As for `fesolver.study.runner.run_study`.
+    out : Path, optional
+        Result folder that a run would go into; one that has results of points that were taken out is a finding.
 
     Raises
     ------
@@ -117,9 +125,7 @@ def check_study(
     """
     plan = plan_study(config, yes=yes)
     first = plan.case(0).config
-    check_tables(first)
-    for case in plan.one_of_each():
-        check_tables(case.config)
+    check_cases(plan)
     data = read_data(first)
     built = build_models(first, data, Stages(SilentProgress()))
     intact, model = built.intact, built.last
@@ -131,6 +137,8 @@ def check_study(
     rate = read_rate(n_threads) or read_rate(thread_count(threads))
     seconds = None if rate is None else rate * planned_unknowns(first, n_dof) * len(plan) / n_workers
     found = (*_findings(data, intact, model), *mesh_warnings(first), *_other_meshes(plan, first))
+    if out is not None and (note := left_over_of(plan, out)):
+        found += (note,)
     return StudyCheck(
         n_cases=len(plan.cases) if len(plan) <= MAX_CASES else len(plan),
         n_cells=n_cells,

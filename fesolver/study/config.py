@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fesolver.errors import InputError
 from fesolver.study.design.factor_tables import study_factors
-from fesolver.study.design.factors import try_factors
+from fesolver.study.design.refusals import try_factors
 from fesolver.study.keys import SIZED_BY, idle_keys, kind_of_mesh, with_value
 from fesolver.study.messages import as_input_error
 from fesolver.study.schema import SCHEMA, StudyConfig

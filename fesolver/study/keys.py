@@ -95,7 +95,9 @@ def with_value(
     except ValidationError as error:
         shown = ", ".join(f"{key} = {_shown(value)}" for key, value in values.items())
         where = list(dict.fromkeys(_place(key, source, places) for key in values))
-        raise as_input_error(error, f"{', '.join(where)}: {shown}" if places else f"{where[0]} {shown}") from None
+        refused = as_input_error(error, f"{', '.join(where)}: {shown}" if places else f"{where[0]} {shown}")
+        place = (refused.where or "").removesuffix(f": {next(iter(values))}" if len(values) == 1 else "")
+        raise InputError(refused.what, where=place, fix=refused.fix) from None
     if places is not None:
         _refuse_idle(made, values, source, places)
     return made

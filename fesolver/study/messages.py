@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -18,7 +22,7 @@ from fesolver.study.schema import (
     SyntheticInput,
 )
 
-__all__ = ["as_input_error"]
+__all__ = ["as_input_error", "in_study_file"]
 
 _GIVE = {
     "greater_than": "a number greater than {gt:g}",
@@ -78,6 +82,30 @@ def as_input_error(
         where=f"{source}: {key}" if key else source,
         fix=fix,
     )
+
+
+@contextmanager
+def in_study_file(path: Path) -> Iterator[None]:
+    """Name the study file in refusals that name a key of it and no file.
+
+    Parameters
+    ----------
+    path : Path
+        The study file, as the user gave it.
+
+    Raises
+    ------
+    InputError
+        As the block raises it; `[load]` and `load.force_n` become `PATH: [load]` and `PATH: load.force_n`.
+    """
+    try:
+        yield
+    except InputError as error:
+        where = error.where or ""
+        found = re.match(r"\[?([a-z]+)(?=[.\[\]]|$)", where)
+        if found is None or found[1] not in StudyConfig.model_fields or where.startswith(str(path)):
+            raise
+        raise type(error)(error.what, where=f"{path}: {where}", fix=error.fix) from error
 
 
 def _words(kind: str, key: str, first: Any) -> tuple[str, str]:

@@ -56,9 +56,8 @@ def make_project(folder: str | Path) -> tuple[Path, ...]:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise InputError(
-            f"cannot make {folder}: {error.strerror or error}", where=str(error.filename or folder),
-            fix="give a place you may write to",
-        ) from None  # fmt: skip
+            f"cannot make {folder}: {error.strerror or error}", where=str(folder), fix="give a place you may write to"
+        ) from None
     return tuple(path for path in sorted(folder.rglob("*")) if path.is_file())
 
 

@@ -24,7 +24,7 @@ from fesolver.study.evaluator import Reader, StudyEvaluator
 from fesolver.study.finish import RunFacts, finish_run
 from fesolver.study.inputs import ParametricData, StudyData
 from fesolver.study.memory import expected_memory_mb
-from fesolver.study.model import check_tables
+from fesolver.study.plan_check import check_cases, left_over_note, n_left_over
 from fesolver.study.progress import ProgressReporter, SilentProgress
 from fesolver.study.provenance import versions
 from fesolver.study.result_folder import check_owner, move_cases, remove_if_empty, write_study_file
@@ -53,6 +53,10 @@ class RunSummary:
         Of these, cases that were there before the run.
     shared : mapping of str to int
         What of those computed was not made anew (`mesh`, `prepared system`, `intact solution`), and in how many.
+    n_failed_before : int
+        Of those that were there, cases that had failed, and were not tried again.
+    n_left_over : int
+        Results in the folder that belong to no case of the study as it is now.
     """
 
     out: Path
@@ -61,14 +65,26 @@ class RunSummary:
     n_total: int
     n_reused: int = 0
     shared: Mapping[str, int] = field(default_factory=dict)
+    n_failed_before: int = 0
+    n_left_over: int = 0
 
     @property
     def sentence(self) -> str:
         """How many cases there are, how many were there, and what was shared, in a line."""
         computed = self.n_total - self.n_reused
-        text = f"{self.n_total} cases: {computed} computed, {self.n_reused} there already, {self.n_failed} failed"
+        text = f"{self.n_total} cases: {computed} computed, {self.n_reused} there already"
+        if self.n_failed_before:
+            again = "computes it again" if self.n_failed_before == 1 else "computes these again"
+            text += f", {self.n_failed_before} of them failed (--retry-failed {again}), {self.n_failed} failed in all"
+        else:
+            text += f", {self.n_failed} failed"
         shared = [f"{name} in {count}" for name, count in self.shared.items()]
         return f"{text}; used again: {', '.join(shared)}" if computed and shared else text
+
+    @property
+    def note(self) -> str:
+        """That results are kept which the table does not show; empty where there are none."""
+        return left_over_note(self.n_left_over, self.out)
 
     def table(self) -> pd.DataFrame:
         """One row per case: see `fesolver.study.results_table.results_table`."""
@@ -166,9 +182,7 @@ def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
     config, first = plan.config, plan.case(0).config
     warm = Stages(how.progress)
     # What is wrong with the input stops the run before a minute goes into kernels, and before anything is written.
-    check_tables(first)
-    for case in plan.one_of_each():
-        check_tables(case.config)
+    check_cases(plan)
     nominal = Reader().read(first, warm)
     tasks = study_tasks(plan)
     dataset = Dataset(out / "results", study=config.name)
@@ -204,7 +218,9 @@ def _run(plan: StudyPlan, out: Path, how: RunOptions) -> RunSummary:
     failed = finish_run(config, out, tasks, dataset, facts)
     own = dataset.facts()
     shared = Counter(name for task in missing for name in own.get(task.digest, {}).get("reused", ()))
-    return RunSummary(out, len(tasks) - failed, failed, len(tasks), count.reused, dict(shared))
+    n_old = 0 if retries else sum(there.get(task.digest) == "failed" for task in tasks)
+    n_others = n_left_over(there, {task.digest for task in tasks})
+    return RunSummary(out, len(tasks) - failed, failed, len(tasks), count.reused, dict(shared), n_old, n_others)
 
 
 def _pool(

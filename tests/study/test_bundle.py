@@ -23,7 +23,7 @@ from fesolver.imaging.phantom import synthetic_segment
 from fesolver.imaging.volume import Volume
 from fesolver.study.bundle import open_bundle, write_bundle
 from fesolver.study.bundle_places import Places
-from fesolver.study.bundle_texts import slurm_text
+from fesolver.study.bundle_texts import readme_text, slurm_text
 from fesolver.study.config import config_hash, load_study, study_from_dict
 from fesolver.study.design.plan import plan_study
 from fesolver.study.engine.parts import decode_part, encode_part
@@ -326,6 +326,15 @@ def test_toml_reads_back_as_it_was_written():
     assert [type(found[key]) for key in ("a", "whole", "flag")] == [int, float, bool]
     with pytest.raises(InputError, match="TOML has no value"):
         toml_text({"t": {"x": None}})
+
+
+def test_the_readme_lists_inputs_only_where_there_are_some():
+    with_some, without = (readme_text({"name": "x"}, {}, 3, n, with_fields=False) for n in (2, 0))
+
+    assert "its paths lead into inputs/\n  inputs/          every file it reads" in with_some
+    assert "with its inputs and its results; cases: 3." in with_some
+    assert "input" not in without
+    assert "  study.toml       the study, every default written out, which reads no other file\n  results/" in without
 
 
 def test_the_batch_script_follows_the_cluster_table_or_says_what_to_fill_in():

@@ -41,6 +41,19 @@ def test_an_empty_folder_is_taken_and_others_are_refused_untouched(tmp_path):
     assert os.listdir(tmp_path / "mine") == [".hidden"]
 
 
+def test_a_place_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path, monkeypatch):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_text", refuse)  # root may write everywhere
+    with pytest.raises(InputError) as caught:
+        make_project(tmp_path / "new")
+
+    assert caught.value.where == str(tmp_path / "new")
+    assert ".partial" not in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
 def test_its_study_and_recipe_are_sound(tmp_path):
     make_project(tmp_path / "new")
     plan = plan_study(load_study(tmp_path / "new" / "studies" / "cement_volume.toml"))

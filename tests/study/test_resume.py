@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fesolver.errors import InputError
+from fesolver.study.check import check_study
 from fesolver.study.config import study_from_dict
 from fesolver.study.design.plan import plan_study
 from fesolver.study.runner import run_study
@@ -81,6 +83,22 @@ def test_a_new_value_of_a_factor_computes_its_own_cases_only(whole, tmp_path):
         assert first.read_bytes() == second.read_bytes()
 
 
+def test_results_of_points_that_were_taken_out_stay_and_are_told_of(whole, tmp_path):
+    out, fewer = tmp_path / "out", paired(volumes=VOLUMES[:2])
+    shutil.copytree(whole, out)
+    words = f"2 results of points that are no longer in the study are kept in {out / 'results'} and not in the table"
+
+    checked = check_study(fewer, threads=1, out=out)
+    summary = run_study(fewer, out, threads=1, workers=1)
+
+    assert checked.findings.count(words) == 1
+    assert summary.note == words
+    assert (summary.n_total, summary.n_reused, len(summary.table())) == (4, 4, 4)
+    assert check_study(paired(), threads=1, out=out).findings == check_study(paired(), threads=1).findings
+    assert run_study(paired(), out, threads=1, workers=1).note == ""
+    assert computed(out)["kept"] == 6
+
+
 def test_the_order_in_which_cases_are_computed_does_not_show(whole, tmp_path):
     run_study(paired(scales=SCALES[::-1]), tmp_path / "out", threads=1, workers=1)
     run_study(paired(), tmp_path / "out", threads=1, workers=1)
@@ -128,6 +146,9 @@ def test_a_failed_case_is_kept_until_it_is_asked_for_again(tmp_path):
 
     assert (first.n_failed, again.n_failed, once_more.n_failed) == (1, 1, 1)
     assert (again.n_reused, once_more.n_reused) == (2, 1)
+    assert "0 computed, 2 there already, 1 of them failed (--retry-failed computes it again)" in again.sentence
+    for told in (first, once_more):
+        assert "of them failed" not in told.sentence
     table = once_more.table()
     assert table["status"].tolist() == ["failed", "done"]
     assert "ml" in table["error"][0]

@@ -11,6 +11,7 @@ import numpy as np
 from fesolver.errors import InputError
 from fesolver.study.design.derived import derivation
 from fesolver.study.design.factors import Factor, LogRange
+from fesolver.study.design.refusals import refused_value
 from fesolver.study.keys import value_at, with_value
 from fesolver.study.schema import StudyConfig
 from fesolver.study.schema_design import DesignTable, FactorTable
@@ -250,7 +251,12 @@ def _is_whole(name: str, table: FactorTable, keys: Sequence[str], config: StudyC
         return _is_int(value_at(config, keys[0]))
     base = config.model_copy(update={"sweep": {}, "factors": {}, "design": None})
     value = float(round(first)) if first != round(first) and _is_int(value_at(base, keys[0])) else first
-    made = with_value(base, dict.fromkeys(keys, value), source="", places=dict.fromkeys(keys, f"factors.{name}.key"))
+    try:
+        made = with_value(
+            base, dict.fromkeys(keys, value), source="", places=dict.fromkeys(keys, f"factors.{name}.key")
+        )
+    except InputError as error:
+        raise refused_value(error, Factor(name, tuple(keys)), first, table) from error
     return _is_int(value_at(made, keys[0]))
 
 

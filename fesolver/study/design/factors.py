@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fesolver.errors import InputError
 from fesolver.study.design.derived import derivation, derived_base, derived_settings
-from fesolver.study.keys import study_tables, value_at, with_value
+from fesolver.study.keys import study_tables, value_at
 from fesolver.study.schema import StudyConfig
 
 if TYPE_CHECKING:
     from fesolver.study.design.distributions import Distribution
 
-__all__ = ["Factor", "LogRange", "point_settings", "try_factors"]
+__all__ = ["Factor", "LogRange", "point_settings"]
 
 _UNITS = {
     "ml": "ml", "mm": "mm", "mm2": "mm2", "mm3": "mm3", "n": "N", "nm": "Nm", "mpa": "MPa", "deg": "deg",
@@ -277,32 +277,6 @@ def point_settings(
             if "." not in leaf and isinstance(changed.get(table), dict):
                 changed[table] = {**changed[table], leaf: value}
     return settings, places
-
-
-def try_factors(config: StudyConfig, factors: Sequence[Factor]) -> None:
-    """Try every listed value, the ends of ranges, and the 1 % and 99 % points of distributions on the base study.
-
-    Raises
-    ------
-    InputError
-        If one of them does not fit.
-    """
-    tables = study_tables(config)
-    base = config.model_copy(update={"sweep": {}, "factors": {}, "design": None})
-    for factor in factors:
-        values: Sequence[Any] = factor.choices or ()
-        if factor.choices is None and factor.distribution is not None:
-            given = factor.distribution
-            is_range = given.kind in ("uniform", "log-uniform")
-            values = given.support if is_range else factor.at_all([0.01, 0.99])
-            values = [int(x) if factor.is_whole else x for x in values]
-        if factor.base is not None:
-            values = [*values, factor.base]
-        if not values:  # those of a file are not read here; that the key is there can be said
-            values = [value_at(base, key) for key in factor.keys[:1]]
-        for value in values:
-            settings, places = point_settings([factor], {factor.name: value}, tables)
-            with_value(base, settings, source="", places=places)
 
 
 def _is_alike(a: Any, b: Any) -> bool:

@@ -14,7 +14,9 @@ from fesolver.study.config import config_hash
 from fesolver.study.design.correlation import correlation_matrix
 from fesolver.study.design.factor_tables import LISTED, study_design, study_factors
 from fesolver.study.design.factors import Factor, point_settings
-from fesolver.study.design.sampling import csv_points, one_at_a_time_points, unit_points
+from fesolver.study.design.point_file import csv_points, line_of_point
+from fesolver.study.design.refusals import refused_alone, refused_value
+from fesolver.study.design.sampling import one_at_a_time_points, unit_points
 from fesolver.study.input_hashes import input_hashes
 from fesolver.study.keys import NOT_OF_THE_MODEL, study_tables, with_value
 from fesolver.study.schema import StudyConfig
@@ -110,11 +112,14 @@ class StudyPlan:
             If there is no such point, or its values do not go together.
         """
         point = self.point(index)
-        settings, places = point_settings(self.factors, point, self._tables)
-        if self.config.sweep:
-            resolved = with_value(self._base, settings)
-        else:
-            resolved = with_value(self._base, settings, source="", places=places)
+        try:
+            settings, places = point_settings(self.factors, point, self._tables)
+            if self.config.sweep:
+                resolved = with_value(self._base, settings)
+            else:
+                resolved = with_value(self._base, settings, source="", places=places)
+        except InputError as error:
+            raise self._refused(error, index, point) from error
         digest = config_hash(resolved, without=NOT_OF_THE_MODEL[1:], files=input_hashes(resolved, self.file_hashes))
         keys = {factor.name: factor.shown(point[factor.name]) for factor in self.factors}
         return Case(f"{index:05d}-{digest[:8]}", index, keys, resolved, digest)
@@ -167,6 +172,23 @@ class StudyPlan:
                 len(digests) - len(first), len(digests), double.index, first[double.digest].id,
             )  # fmt: skip
         return first, digests
+
+    def _refused(self, error: InputError, index: int, point: Mapping[str, Any]) -> InputError:
+        """The refusal of a point, at the value that is refused and where the study, or the file of points, has it."""
+        if self.config.sweep:
+            return error
+        alone = refused_alone(self.factors, point, self._base, self._tables)
+        if self.design.kind == "csv" and self.design.file is not None:
+            factor, found = alone or (None, error)
+            at = f"column {factor.name}" if factor else f"columns {', '.join(point)}"
+            rest = (found.where or "").removeprefix(factor.place).removeprefix(": ") if factor else found.where
+            line = line_of_point(self.design.file, index)
+            where = f"{self.design.file}: line {line}, {at}" + (f": {rest}" if rest else "")
+            return InputError(found.what, where=where, fix=found.fix)
+        if alone is None:
+            return error
+        factor, found = alone
+        return refused_value(found, factor, point[factor.name], self.config.factors.get(factor.name))
 
     @cached_property
     def file_hashes(self) -> dict[str, str]:

@@ -7,11 +7,12 @@ import difflib
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from fesolver.errors import InputError
 
-__all__ = ["csv_points"]
+__all__ = ["csv_points", "line_of_point"]
 
 
 def csv_points(path: Path, factors: Mapping[str, Sequence[str] | None]) -> tuple[dict[str, float | str], ...]:
@@ -67,6 +68,13 @@ def csv_points(path: Path, factors: Mapping[str, Sequence[str] | None]) -> tuple
             f"{path.name} has no points", where=where, fix="a line of factor names, then one line per case"
         )
     return tuple(points)
+
+
+def line_of_point(path: Path, index: int) -> int:
+    """Line of a file that a point comes from, both as `csv_points` counts them: lines from 1, points from 0."""
+    reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True)
+    lines = (reader.line_num for cells in reader if any(cell.strip() for cell in cells))
+    return next(islice(lines, index + 1, None))
 
 
 def _checked_columns(cells: list[str], factors: Iterable[str], where: str) -> list[str]:

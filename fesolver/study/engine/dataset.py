@@ -25,7 +25,7 @@ from fesolver.study.engine.task import Row, Task
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Dataset", "read_table"]
+__all__ = ["Dataset", "read_statuses", "read_table"]
 
 MANY = 32  # parts of one size class; more are merged
 LARGE = 16_000_000  # bytes; a part of this size stays as it is
@@ -245,6 +245,18 @@ def read_table(folder: Path, order: Sequence[Task] | None = None) -> pd.DataFram
         If a newer version wrote the dataset, or it cannot be read.
     """
     return make_frame(_winners(_every_record(Path(folder), _pass_over)), order)
+
+
+def read_statuses(folder: Path) -> dict[str, str]:
+    """Status by digest of the rows of a dataset, also while a run adds to it; changes nothing.
+
+    Raises
+    ------
+    InputError
+        If a newer version wrote the dataset, or it cannot be read.
+    """
+    winners = _winners(_every_record(Path(folder), _pass_over))
+    return {digest: record.status for digest, record in winners.items()}
 
 
 def _pass_over(path: Path, error: DamagedPartError) -> None:

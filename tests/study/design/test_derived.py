@@ -137,7 +137,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_place(name, value, tables
     with pytest.raises(InputError) as caught:
         derived(name, value, **tables)
 
-    for word in ["s.toml: factors.x.derive", *words]:
+    for word in [f"s.toml: factors.x.values[0] = {value!r} (derive = {name!r})", *words]:
         assert word in str(caught.value)
 
 

@@ -237,19 +237,29 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"factors": {"x": {"key": "segment.spacing_mm", "values": [1.0]}}}, ["factors.x.key", "structured mesh"],
     ),
     "a value out of range": (
-        {"factors": {"x": {"key": VOLUME, "values": [1, -1]}}}, ["factors.x.key", "-1", "0 or more"],
+        {"factors": {"x": {"key": VOLUME, "values": [1, -1]}}},
+        ["where: s.toml: factors.x.values[1]: treatment.volume_ml = -1\n", "0 or more"],
     ),
     "an end of a range out of range": (
-        {"factors": {"x": {"key": VOLUME, "low": -1, "high": 6}}, "design": SAMPLED}, ["factors.x.key", "-1"],
+        {"factors": {"x": {"key": VOLUME, "low": -1, "high": 6}}, "design": SAMPLED},
+        ["factors.x.low: treatment.volume_ml = -1"],
+    ),
+    "the last value of a range out of range": (
+        {"factors": {"x": {"key": "bone.poisson", "low": 0.1, "high": 0.7, "n": 2}}},
+        ["factors.x.high: bone.poisson = 0.7", "less than 0.5"],
+    ),
+    "a value between the ends of a range out of range": (
+        {"factors": {"x": {"key": "bone.poisson", "low": 0.1, "high": 0.9, "n": 3}}},
+        ["where: s.toml: factors.x: bone.poisson = 0.5\n"],
     ),
     "the 1 % point out of range": (
         {
             "factors": {"x": {"key": VOLUME, "distribution": "normal", "mean": 2, "sd": 1, "source": "a choice"}},
             "design": SAMPLED,
         },
-        ["factors.x.key", "treatment.volume_ml", "-0.3263"],  # 2 - 2.3263
+        ["factors.x.distribution: treatment.volume_ml = -0.3263", "low = ... in [factors.x] cuts"],  # 2 - 2.3263
     ),
-    "a text for a number": ({"factors": {"x": {"key": VOLUME, "values": ["much"]}}}, ["factors.x.key", "'much'"]),
+    "a text for a number": ({"factors": {"x": {"key": VOLUME, "values": ["much"]}}}, ["factors.x.values[0]", "'much'"]),
     "a half of a whole number": (
         {"factors": {"x": {"key": "segment.layer_cells", "low": 1, "high": 2, "n": 3}}}, ["1.5", "whole number"],
     ),
@@ -257,8 +267,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"factors": {"x": {"levels": [{"name": "a", "set": {}}, {"name": "a", "set": {}}]}}}, ["'a'", "twice"],
     ),
     "a level with a wrong key": (
-        {"factors": {"x": {"levels": [{"name": "a", "set": {"bone.lw": "x"}}]}}}, ["factors.x.levels", "bone.law"],
+        {"factors": {"x": {"levels": [{"name": "a", "set": {"bone.lw": "x"}}]}}},
+        ["s.toml: factors.x.levels[0] ('a')", "bone.law"],
     ),
+    "a level with a wrong value": (
+        {"factors": {"x": {"levels": [{"name": "a", "set": {}}, {"name": "b", "set": {"treatment.level": "L5"}}]}}},
+        ["s.toml: factors.x.levels[1] ('b'): treatment.level = 'L5'", "is not one of segment.levels"],
+    ),
+    "a base out of range": ({"factors": {"x": {**ONE, "base": -1}}}, ["factors.x.base: treatment.volume_ml = -1"]),
     "a level with a wrong table": (
         {"factors": {"x": {"levels": [{"name": "a", "set": {}, "sett": {}}]}}}, ["x.levels.0", "did you mean 'set'"],
     ),

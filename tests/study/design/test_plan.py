@@ -244,6 +244,45 @@ def test_values_that_do_not_go_together_are_said_with_their_factors():
         assert word in str(caught.value)
 
 
+def test_a_refused_value_of_a_file_is_said_with_file_line_and_column(tmp_path):
+    (tmp_path / "points.csv").write_text("volume,grade\n2,0\n\n-5,1\n6,7\n")
+    factors = {"volume": {"key": "treatment.volume_ml"}, "grade": {"derive": "disc_grade"}}
+    grades = {"disc": {"unpublished_grades": "interpolate"}}
+    plan = plan_study(study(factors, design={"kind": "csv", "file": str(tmp_path / "points.csv")}, **grades))
+
+    for index, words in ((1, "line 4, column volume: treatment.volume_ml = -5"), (2, "line 5, column grade")):
+        with pytest.raises(InputError) as caught:
+            plan.case(index)
+        assert f"where: {tmp_path / 'points.csv'}: {words}" in str(caught.value)
+
+
+def test_values_of_a_file_that_do_not_go_together_are_said_with_file_and_line(tmp_path):
+    (tmp_path / "points.csv").write_text("size,inside\n2,6\n4,3\n")
+    factors = {"size": {"key": "segment.size_mm"}, "inside": {"key": "segment.size_inside_mm"}}
+    segment = {"levels": ["L1"], "cells": "tetrahedra", "size_inside_mm": 6.0}
+    config = study(factors, design={"kind": "csv", "file": str(tmp_path / "points.csv")}, segment=segment)
+
+    with pytest.raises(InputError, match=r"points\.csv: line 3, columns size, inside: .*size_mm = 4"):
+        plan_study(config).case(1)
+
+
+# The 1 and 99 % points, mean -+ 2.33 sd, are within the range of the key; the last of 2000 strata, at 3.3 sd, is not.
+@pytest.mark.parametrize(
+    ("key", "mean", "sd", "cut"),
+    [("volume_ml", 2.0, 0.8, "low = ... in [factors.x] cuts the distribution below"),
+     ("fill_fraction", 0.6, 0.16, "high = ... in [factors.x] cuts the distribution above")],
+)  # fmt: skip
+def test_a_draw_out_of_range_says_how_to_cut_its_distribution(key, mean, sd, cut):
+    table = {"key": f"treatment.{key}", "distribution": "normal", "mean": mean, "sd": sd, "source": "a choice"}
+    plan = plan_study(study({"law": LAW, "x": table}, design={"kind": "latin_hypercube", "n": 2000}))
+
+    with pytest.raises(InputError) as caught:
+        list(plan)
+
+    assert caught.value.where.startswith(f"factors.x.distribution: treatment.{key} = ")
+    assert cut in caught.value.fix
+
+
 def test_a_point_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="points are 0 to 2"):
         plan_study(study({"volume": VOLUME})).case(3)

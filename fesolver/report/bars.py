@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fesolver.report.figure_data import wrapped
 from fesolver.report.quantities import axis_label, format_number, words_of
 from fesolver.report.style import COLOURS, change_limit, new_figure
 
@@ -48,7 +48,7 @@ def change_figure(table: pd.DataFrame, quantity: str, *, treated_level: str | No
         left.barh(at + shift, table[state].astype(float), height=0.36, color=COLOURS[state], label=state)
     left.axvline(0.0, color="black", lw=0.6)
     _level_axis(left, list(table["level"]), treated_level)
-    left.set_xlabel(fill(axis_label(quantity), 44))
+    left.set_xlabel(wrapped(axis_label(quantity), 44))
     left.locator_params(axis="x", nbins=5)
     left.ticklabel_format(axis="x", scilimits=(-3, 5), useMathText=True)
     _draw_changes(right, table)
@@ -64,7 +64,7 @@ def state_figure(table: pd.DataFrame, quantity: str) -> Figure:
     axes.barh(np.arange(len(table)), table[quantity].astype(float), height=0.5, color=COLOURS["intact"])
     axes.axvline(0.0, color="black", lw=0.6)
     _level_axis(axes, list(table["level"]), None)
-    axes.set_xlabel(fill(axis_label(quantity), 60))
+    axes.set_xlabel(wrapped(axis_label(quantity), 60))
     axes.locator_params(axis="x", nbins=6)
     axes.ticklabel_format(axis="x", scilimits=(-3, 5), useMathText=True)
     return figure
@@ -114,7 +114,7 @@ def _draw_changes(axes: Axes, table: pd.DataFrame) -> None:
         axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", ha="left", fontsize=8)
     axes.set_xlim(-limit, limit)
     axes.locator_params(axis="x", nbins=6)
-    axes.set_xlabel(fill(f"Change of {words_of(str(table['quantity'].iloc[0]))} (%)", 44))
+    axes.set_xlabel(wrapped(f"Change of {words_of(str(table['quantity'].iloc[0]))} (%)", 44))
 
 
 def _change_handles() -> list[Artist]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fesolver.errors import InputError
+from fesolver.report.factor_words import NamedFactor, words_of_factors
 from fesolver.report.quantities import axis_label, unit_of, words_of
-from fesolver.report.study_words import NamedFactor, factor_names
+from fesolver.report.study_words import factor_names
 from fesolver.study.explain.outcome_columns import OutcomeColumn, check_columns, numbers_of, pair_of, split_column
 
 if TYPE_CHECKING:
@@ -62,7 +64,9 @@ class FigureFactor:
     name : str
         Its column.
     label : str
-        For axes, on one line.
+        For axes, on one line, with its unit.
+    words : str
+        The same inside a sentence.
     values : tuple
         Those that occur: numbers ascending, names in the order of the study, else of the table.
     is_number : bool
@@ -71,6 +75,7 @@ class FigureFactor:
 
     name: str
     label: str
+    words: str
     values: tuple[Any, ...]
     is_number: bool
 
@@ -160,7 +165,7 @@ def figure_factors(table: pd.DataFrame, factors: Iterable[NamedFactor | str]) ->
     table : DataFrame
         One row per case.
     factors : iterable of factors or str
-        Names of columns; what else a factor has, `label` and `choices` apart, is not needed.
+        Names of columns; what else a factor has, `choices` and what `factor_words` reads apart, is not needed.
 
     Raises
     ------
@@ -169,8 +174,8 @@ def figure_factors(table: pd.DataFrame, factors: Iterable[NamedFactor | str]) ->
     """
     given = tuple(factors)
     out = []
-    labels = [" ".join(str(getattr(f, "label", f)).split()) for f in given]
-    for factor, name, label in zip(given, factor_names(table, given), labels, strict=True):
+    words = words_of_factors(given)
+    for factor, name in zip(given, factor_names(table, given), strict=True):
         column = table[name].dropna()
         is_number = all(isinstance(x, numbers.Real) and not isinstance(x, bool) for x in column)
         distinct = list(dict.fromkeys(column))
@@ -180,9 +185,8 @@ def figure_factors(table: pd.DataFrame, factors: Iterable[NamedFactor | str]) ->
             distinct = [*(x for x in order if x in distinct), *(x for x in distinct if x not in order)]
         if len(distinct) < 2:
             continue
-        is_named = isinstance(factor, str) or not label or labels.count(label) > 1
         values = tuple(sorted(distinct) if is_number else distinct)
-        out.append(FigureFactor(name, name if is_named else label, values, is_number))
+        out.append(FigureFactor(name, words[name].axis, words[name].label, values, is_number))
     return tuple(out)
 
 
@@ -252,6 +256,8 @@ def set_factor_axis(axes: Axes, factor: FigureFactor, *, width: int = 34) -> Non
         axes.set_xscale("log")
     if factor.is_number:
         axes.margins(x=0.07)
+        if not factor.is_log and _are_apart(factor.values):
+            axes.set_xticks(factor.values, [short(value) for value in factor.values])
         return
     many = len(factor.values) > 3 or max(len(str(value)) for value in factor.values) > 14
     axes.set_xticks(range(len(factor.values)), [short(value, 24) for value in factor.values])
@@ -263,10 +269,22 @@ def set_factor_axis(axes: Axes, factor: FigureFactor, *, width: int = 34) -> Non
     axes.set_xlim(-0.5, len(factor.values) - 0.5)
 
 
+def _are_apart(values: Sequence[float]) -> bool:
+    """Whether so few numbers lie so far apart that each can be a tick."""
+    return len(values) <= _MOST_TICKS and float(np.diff(values).min()) >= _LEAST_STEP * (values[-1] - values[0])
+
+
+_MOST_TICKS, _LEAST_STEP = 6, 0.12
+
+
 def wrapped(text: str, width: int = 40) -> str:
-    """A text in lines of so many letters; dollars stay dollars."""
-    lines = textwrap.wrap(text, width, break_long_words=True) or [text]
-    return "\n".join(lines).replace("$", r"\$")
+    """A text in lines of so many letters, a unit at its end beside its word; dollars stay dollars."""
+    held = _END_UNIT.sub("\u00a0(\\1)", text)
+    lines = textwrap.wrap(held, width, break_long_words=True) or [text]
+    return "\n".join(lines).replace("\u00a0", " ").replace("$", r"\$")
+
+
+_END_UNIT = re.compile(r" \(([^() ]{1,8})\)$")
 
 
 def short(value: object, length: int = 24) -> str:

@@ -50,7 +50,8 @@ def write_figures(out: Path | str) -> tuple[FigureFile, ...]:
     Returns
     -------
     tuple of FigureFile
-        Empty where no case is done. Sections and bars show the nominal case; the sweep shows all.
+        Empty where no case is done. Sections and bars show the nominal case; the sweep shows all, in folders for which
+        `fesolver.report.study_figures` draws nothing.
 
     Raises
     ------
@@ -143,9 +144,12 @@ def _connections(results: Results, case: CaseResult) -> Iterator[tuple[FigureFil
 
 
 def _sweep(results: Results) -> Iterator[tuple[FigureFile, Figure, pd.DataFrame]]:
-    """The main change over the swept keys; without treatment, the main outcome."""
+    """The main change over the swept keys, or the main outcome, where the figures of the study do not show it."""
+    from fesolver.report.study_report import has_study_figures
     from fesolver.report.sweep import state_sweep_figure, sweep_figure
 
+    if has_study_figures(results):
+        return
     drawn = sweep_figure(results) or state_sweep_figure(results)
     if drawn is not None:
         caption, figure, data = drawn

@@ -54,7 +54,7 @@ def write_report(out: Path | str) -> Path:
 
     Notes
     -----
-    The numbers of the report are those of the nominal case; a sweep adds its spread, its figure and the list of cases.
+    The numbers of the report are those of the nominal case; a sweep adds its spread, its figures and the list of cases.
     """
     results = read_results(out)
     body = _header(results) + _sections(results)

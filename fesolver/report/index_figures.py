@@ -250,7 +250,8 @@ def settling_figure(
     axes.set_ylabel(wrapped(_WORDS[index], 36))
     handles, texts = axes.get_legend_handles_labels()
     figure.legend(handles[::-1], texts[::-1], loc="outside right upper")
-    moved = ", ".join(labels[name] for name in found.moved)
+    words = {factor.name: factor.words for factor in factors}
+    moved = ", ".join(words[name] for name in found.moved)
     verdict = "The last doubling moved nothing" if found.is_settled else f"Not settled: the last doubling moved {moved}"
     caption = (
         f"{_WORDS[index]} for {outcome.words} on the first part of the cases and on all, with 95 % intervals (points "

@@ -69,7 +69,7 @@ def map_figure(table: pd.DataFrame, x: FigureFactor, y: FigureFactor, outcome: F
     bar.outline.set_visible(False)
     _legend(figure, values, is_open)
     most = int(data["n"].max())
-    caption = f"{outcome.words[:1].upper()}{outcome.words[1:]} over {x.label} and {y.label}."
+    caption = f"{outcome.words[:1].upper()}{outcome.words[1:]} over {x.words} and {y.words}."
     caption += f" Means of up to {most} cases over the other factors." if most > 1 else " Every cell is one case."
     if is_open.any():
         caption += " Hatched: the change is not resolved" + (" in half of the cases or more." if most > 1 else ".")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fesolver.errors import InputError
+from fesolver.report.factor_words import FactorWords
 from fesolver.report.figure_data import (
     PALETTE,
     Drawn,
@@ -37,6 +38,7 @@ def mesh_figure(
     *,
     is_refinement: bool,
     others: Sequence[str] = (),
+    called: Mapping[str, FactorWords] | None = None,
 ) -> Drawn:
     """Outcomes over cell sizes, one panel each, and the seconds of a case.
 
@@ -51,6 +53,8 @@ def mesh_figure(
         Whether the factor grows as cells get smaller.
     others : sequence of str
         The other factors: a line for each of the first combinations.
+    called : mapping of str to FactorWords, optional
+        Words of the others in the legend; their names by default.
 
     Returns
     -------
@@ -88,7 +92,7 @@ def mesh_figure(
         for at, rows in enumerate(_by_line(own, lines)):
             panels[-1].plot(rows["size"], rows["seconds"], "o-", **_line_style(at))
         _cost_axes(panels[-1], data, wrapped(label, 34))
-    _legend(figure, lines)
+    _legend(figure, lines, called or {})
     caption = _caption(found, lines, outcomes)
     return caption + left_out_words(table, outcomes[0]), figure, data
 
@@ -191,14 +195,12 @@ def _cost_axes(axes: Axes, data: pd.DataFrame, label: str) -> None:
     axes.set_ylabel("Seconds of a case")
 
 
-def _legend(figure: Any, lines: Sequence[Mapping[str, Any]]) -> None:
+def _legend(figure: Any, lines: Sequence[Mapping[str, Any]], called: Mapping[str, FactorWords]) -> None:
     """Combinations, and what star and whisker are."""
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D(
-            [], [], color=colour, marker="o", label=", ".join(f"{short(k)} = {short(v, 14)}" for k, v in line.items())
-        )
+        Line2D([], [], color=colour, marker="o", label=", ".join(_at(k, v, called) for k, v in line.items()))
         for colour, line in zip(PALETTE, lines, strict=False)
         if line
     ]
@@ -206,6 +208,13 @@ def _legend(figure: Any, lines: Sequence[Mapping[str, Any]]) -> None:
     handles.append(Line2D([], [], marker="|", color=COLOURS["pad"], lw=0, ms=9.0, label="uncertainty of the finest"))
     columns = 2 if len(handles) > 3 or max(len(str(h.get_label())) for h in handles) > 28 else 3
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def _at(name: str, value: Any, called: Mapping[str, FactorWords]) -> str:
+    """A factor at a value, short."""
+    is_text = isinstance(value, str) or name not in called
+    words = short(called[name].words if name in called else name, 34)
+    return f"{words} = {short(value, 14)}" if is_text else called[name].at(value)
 
 
 def _caption(found: GridConvergence, lines: Sequence[Mapping[str, Any]], outcomes: Sequence[FigureOutcome]) -> str:

@@ -18,6 +18,7 @@ from fesolver.study.explain.outcome_columns import OutcomeColumn, pair_of
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["MOST_LINES", "pair_figure"]
 
@@ -31,6 +32,7 @@ def pair_figure(
     table: pd.DataFrame,
     columns: Sequence[OutcomeColumn],
     *,
+    factors: Sequence[str] = (),
     is_sample: bool = False,
     confidence: float = 0.95,
 ) -> Drawn:
@@ -42,6 +44,8 @@ def pair_figure(
         One row per case.
     columns : sequence of OutcomeColumn
         One quantity at several levels, of any state; two panels each.
+    factors : sequence of str
+        Columns of the table that the data keep.
     is_sample : bool
         Whether the cases are drawn: only then the means have intervals.
     confidence : float
@@ -50,7 +54,8 @@ def pair_figure(
     Returns
     -------
     caption, figure, DataFrame
-        The data are `case, level, quantity, intact, treated, change, change_percent, is_open`, one row per line.
+        The data are `case`, the factors, `level, quantity, intact, treated, change, change_percent, floor` (that of
+        the change `shown`, in its unit), `is_open, shown`; one row per line.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def pair_figure(
 
     quantity = columns[0].quantity
     changes = [_change(table, column) for column in columns]
-    parts = [_pairs(table, change) for change in changes]
+    parts = [_pairs(table, change, factors) for change in changes]
     data = pd.concat(parts, ignore_index=True)
     if data.empty:
         raise InputError(f"no case has {quantity} before and after", where="table of cases")
@@ -82,6 +87,7 @@ def pair_figure(
             panels[2 * at + 1].sharey(panels[1])
     panels[0].set_ylabel(wrapped(axis_label(quantity)))
     _share_change_limits(panels[1::2], changes[0])
+    _legend(figure, has_open=bool(data["is_open"].any()))
     caption = _caption(data, changes[0], is_sample=is_sample, confidence=confidence, is_banded=is_banded)
     return caption + left_out_words(table, changes[0]), figure, data
 
@@ -93,14 +99,16 @@ def _change(table: pd.DataFrame, column: OutcomeColumn) -> FigureOutcome:
     return percent if (percent.is_known == plain.is_known).all() else plain
 
 
-def _pairs(table: pd.DataFrame, change: FigureOutcome) -> pd.DataFrame:
+def _pairs(table: pd.DataFrame, change: FigureOutcome, factors: Sequence[str]) -> pd.DataFrame:
     """Both states of every case that has them."""
     state, level, quantity = change.column
     pair = pair_of(table, level, quantity)
     out = pair[["intact", "treated", "change", "change_percent"]].copy()
     out.insert(0, "quantity", quantity)
     out.insert(0, "level", level)
-    out.insert(0, "case", table["case"].to_numpy())
+    for name in reversed(["case", *factors]):
+        out.insert(0, name, table[name].to_numpy())
+    out["floor"] = change.floor
     out["is_open"] = change.is_open
     out["shown"] = state
     return out[change.is_known]
@@ -154,6 +162,18 @@ def _share_change_limits(panels: Sequence[Axes], change: FigureOutcome) -> None:
     room = 0.06 * (high - low) or 1.0
     for axes in panels:
         axes.set_ylim(low - room, high + room)
+
+
+def _legend(figure: Figure, *, has_open: bool) -> None:
+    """What the marks of the changes are."""
+    from matplotlib.lines import Line2D
+
+    grey = COLOURS["unresolved"]
+    handles = [Line2D([], [], marker="o", color=grey, mew=0, lw=0, label="change of a case")]
+    if has_open:
+        handles.append(Line2D([], [], marker="o", mfc="white", mec=grey, mew=0.7, lw=0, label="not resolved"))
+    handles.append(Line2D([], [], marker="D", color=COLOURS["outline"], mec="white", lw=0, label="mean change"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
 
 
 def _interval(values: NDArray[np.float64], *, is_sample: bool, confidence: float) -> tuple[float, float]:

@@ -205,7 +205,7 @@ def _caption(
 ) -> str:
     """What is drawn, and what the bands are."""
     what = outcome.axis.replace("\n", " ")
-    caption = f"{what} over {factor.label}{f', by {by.label}' if by is not None else ''}."
+    caption = f"{what} over {factor.words}{f', by {by.words}' if by is not None else ''}."
     if not (data["n"] > 1).any():
         return f"{caption} Every point is one case."
     least, most = int(data["n"].min()), int(data["n"].max())

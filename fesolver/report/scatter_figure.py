@@ -73,7 +73,7 @@ def scatter_figure(table: pd.DataFrame, factor: FigureFactor, outcome: FigureOut
     shown = format_number(r, digits=2) if np.isfinite(r) else "–"
     corner.text(0.5, 0.5, f"$r_S$ = {shown}\nn = {len(x)}", ha="center", va="center", transform=corner.transAxes)
     caption = (
-        f"{outcome.words[:1].upper()}{outcome.words[1:]} over {factor.label}; every point is one case. Beside: how "
+        f"{outcome.words[:1].upper()}{outcome.words[1:]} over {factor.words}; every point is one case. Beside: how "
         "often each value occurs. r_S: Spearman's rank correlation; it sees monotone dependence only."
     )
     if is_open.any():

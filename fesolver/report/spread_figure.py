@@ -132,7 +132,7 @@ def _caption(
     points = (
         "a point for every combination of the other factors, the bar their median" if has_others else "one case each"
     )
-    caption = f"{words} by {factor.label}: {points}."
+    caption = f"{words} by {factor.words}: {points}."
     if not is_ratio:
         return f"{caption} Numbers of two signs, or zeros, have no ratio: the values are shown."
     ratios = spreads["high_over_low"].dropna()

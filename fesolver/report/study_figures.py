@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fesolver.errors import FesolverError, InputError
+from fesolver.report.factor_words import words_of_factors
 from fesolver.report.figure_data import PERCENT, Drawn, figure_factors, read_outcome
 from fesolver.report.study_choice import FigureChoice, choose_figures, design_kind, is_full_grid, is_refinement
 from fesolver.report.study_words import NamedFactor
@@ -169,7 +170,7 @@ def draw_figure(
     if choice.kind == "pairs":
         from fesolver.report.pair_figures import pair_figure
 
-        return pair_figure(table, choice.columns, is_sample=drawn_cases)
+        return pair_figure(table, choice.columns, factors=list(varied), is_sample=drawn_cases)
     chosen = [varied[name] for name in choice.factors]
     if choice.kind == "response" and kind == "one_at_a_time":
         # Beside the line through the base case nothing is comparable.
@@ -201,7 +202,9 @@ def draw_figure(
         from fesolver.report.mesh_figure import mesh_figure
 
         own = next(f for f in given if (f if isinstance(f, str) else f.name) == choice.factors[0])
-        return mesh_figure(table, chosen[0], outcomes, is_refinement=is_refinement(own), others=others)
+        return mesh_figure(
+            table, chosen[0], outcomes, is_refinement=is_refinement(own), others=others, called=words_of_factors(given)
+        )
     table_design = design if isinstance(design, DesignTable) else DesignTable(kind=kind or "csv")
     return _index_figure(table, chosen, outcomes[0], table_design, choice, case_of_point)
 

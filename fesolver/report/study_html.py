@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fesolver.report.factor_words import FactorWords, NamedFactor, words_of_factors
 from fesolver.report.markup import paragraph, text
 from fesolver.report.markup import table as html_table
 from fesolver.report.quantities import axis_label, format_number, words_of
 from fesolver.report.study_tables import failure_table, paired_table, table_files
 from fesolver.report.study_words import (
-    NamedFactor,
     StudyWords,
     factor_names,
-    group_words,
     main_pairs,
     resolved_words,
     study_words,
@@ -79,12 +78,13 @@ def study_sections(
     The main change is that of the yielded-volume factor of risk; without it, of the first main outcome that these
     levels have.
     """
-    names = factor_names(table, factors)
+    given = tuple(factors)
+    names, called = factor_names(table, given), words_of_factors(given)
     words = study_words(table, design, is_sample)
     n_done = words.n_cases - words.n_failed
     head = (
         f"{words.design[:1].upper()}{words.design[1:]}"
-        + (f" over {', '.join(names)}" if names else "")
+        + (f" over {', '.join(called[name].words for name in names)}" if names else "")
         + f": {n_done} of {words.n_cases} cases done, {words.n_failed} failed."
     )
     main = main_pairs(table, levels, load) or main_pairs(table, None, load)
@@ -94,13 +94,13 @@ def study_sections(
     elif not shown:
         answer = paragraph("None of the main outcomes is in the table.")
     else:
-        answer = _paired_html(table, names, words, shown, confidence) or _state_html(table, words, main, confidence)
-    return paragraph(head) + answer + _failures_html(table, names) + _links_html(table)
+        answer = _paired_html(table, called, words, shown, confidence) or _state_html(table, words, main, confidence)
+    return paragraph(head) + answer + _failures_html(table, called) + _links_html(table)
 
 
 def _paired_html(
     table: pd.DataFrame,
-    names: Sequence[str],
+    called: Mapping[str, FactorWords],
     words: StudyWords,
     shown: Sequence[OutcomeColumn],
     confidence: float,
@@ -110,19 +110,20 @@ def _paired_html(
     if not pairs:
         return ""
     quantity = pairs[0].quantity
-    paired = paired_table(table, names, words, pairs=pairs, confidence=confidence)
-    header = ["level", "cases", "n", "intact", "treated", "change", f"{100.0 * confidence:g} % interval", "SD"]
-    header += ["change (%)", "g_z", "resolved"]
+    paired = paired_table(table, tuple(called), words, pairs=pairs, confidence=confidence)
+    # Chosen points have no interval.
+    interval = [f"{100.0 * confidence:g} % interval"] if words.is_sample else []
+    header = ["level", "cases", "n", "intact", "treated", "change", *interval, "SD", "change (%)", "g_z", "resolved"]
     records: Any = paired.to_dict("records")
     rows = [
         [
             row["level"],
-            group_words(row["factor"] or None, row["value"]),
+            called[row["factor"]].at(row["value"]) if row["factor"] else "all",
             row["n"],
             format_number(row["intact_mean"]),
             format_number(row["treated_mean"]),
             format_number(row["change_mean"], sign=True),
-            _interval(row["change_low"], row["change_high"]),
+            *([_interval(row["change_low"], row["change_high"])] if interval else []),
             format_number(row["change_sd"], digits=2),
             format_number(row["percent_mean"], sign=True, digits=3),
             format_number(row["hedges_g_z"], sign=True, digits=2),
@@ -161,9 +162,9 @@ def _state_html(table: pd.DataFrame, words: StudyWords, main: Sequence[OutcomeCo
     return paragraph(words.interval(confidence)) + html_table(header, rows, text_columns=(0, 1))
 
 
-def _failures_html(table: pd.DataFrame, names: Sequence[str]) -> str:
+def _failures_html(table: pd.DataFrame, called: Mapping[str, FactorWords]) -> str:
     """The most frequent failures, each with its first case."""
-    failures = failure_table(table, names)
+    failures = failure_table(table, tuple(called))
     if failures.empty:
         return ""
     errors = failures["error"].fillna("").astype(str) if "error" in failures else failures["case"].map(lambda _: "")
@@ -172,7 +173,7 @@ def _failures_html(table: pd.DataFrame, names: Sequence[str]) -> str:
     rows = []
     for reason, count in counts.head(_TOP_FAILURES).items():
         first = failures[reasons == reason].iloc[0]
-        keys = ", ".join(group_words(name, first[name]) for name in names)
+        keys = ", ".join(words.at(first[name]) for name, words in called.items())
         rows.append([reason, int(count), f"{first['case']}{f' ({keys})' if keys else ''}"])
     more = len(counts) - len(rows)
     caption = f"Why cases failed{f'; {more} more reasons are in the table of failures' if more else ''}"

@@ -19,7 +19,7 @@ from fesolver.study.schema import StudyConfig
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["study_report_sections", "write_study_files"]
+__all__ = ["has_study_figures", "study_report_sections", "write_study_files"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,17 @@ def write_study_files(results: Results) -> list[Path]:
         results.folder, study.table, plan.factors, plan.design, study.levels or None, load=study.load,
         case_of_point=plan.case_of_point,
     )  # fmt: skip
+
+
+def has_study_figures(results: Results) -> bool:
+    """Whether `write_study_files` draws figures that show the main change, or outcome, over all factors."""
+    from fesolver.report.study_choice import choose_figures
+
+    study = _read(results)
+    if study is None:
+        return False
+    plan = study.plan
+    return bool(choose_figures(study.table, plan.factors, plan.design, study.levels or None, load=study.load))
 
 
 def study_report_sections(results: Results) -> Iterator[tuple[str, str, str]]:

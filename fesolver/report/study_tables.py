@@ -7,10 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fesolver.report.latex import latex_interval, latex_number, latex_p_value, latex_table, latex_text
+from fesolver.report.factor_words import FactorWords, NamedFactor, words_of_factors
+from fesolver.report.latex import (
+    latex_interval,
+    latex_number,
+    latex_p_value,
+    latex_spread,
+    latex_table,
+    latex_text,
+)
 from fesolver.report.quantities import axis_label
 from fesolver.report.study_words import (
-    NamedFactor,
     StudyWords,
     case_groups,
     factor_names,
@@ -84,7 +91,8 @@ def write_study_tables(
     The CSV files hold all outcomes over all cases, and grouped by every factor of few values: the summary of all
     outcomes, the differences of the main ones. The LaTeX files hold the main outcomes.
     """
-    names = factor_names(table, factors)
+    given = tuple(factors)
+    names = factor_names(table, given)
     words = study_words(table, design, is_sample)
     written = {f"{FAILURES}.csv": _csv(failure_table(table, names))}
     if _is_summarised(table):
@@ -95,7 +103,9 @@ def write_study_tables(
         paired = paired_table(table, names, words, load=load, confidence=confidence)
         if len(paired):
             written[f"{PAIRED}.csv"] = _csv(paired)
-            written[f"{PAIRED}.tex"] = paired_latex(paired, main, words, confidence=confidence)
+            written[f"{PAIRED}.tex"] = paired_latex(
+                paired, main, words, called=words_of_factors(given), confidence=confidence
+            )
     target = folder / "tables"
     target.mkdir(parents=True, exist_ok=True)
     return [_write(target / name, text) for name, text in sorted(written.items())]
@@ -194,20 +204,23 @@ def summary_latex(
     interval = rf"{100.0 * confidence:g}\,\% interval"
     head = ["Level", "State", "$n$", "Mean", "SD", interval, "Median", "Quartiles", "Range"]
     caption = f"Summary of the outcomes. {words.cases} Change: treated minus intact. {words.interval(confidence)}"
-    return latex_table(
-        head, _blocks(rows), caption=latex_text(caption), label="tab:summary-statistics", columns="llrrrrrrr"
-    )
+    return _latex(head, rows, "llrrrrrrr", _absent(interval, words), caption, "tab:summary-statistics")
 
 
 def paired_latex(
-    paired: pd.DataFrame, main: Sequence[OutcomeColumn], words: StudyWords, *, confidence: float = 0.95
+    paired: pd.DataFrame,
+    main: Sequence[OutcomeColumn],
+    words: StudyWords,
+    *,
+    called: Mapping[str, FactorWords],
+    confidence: float = 0.95,
 ) -> str:
     """The differences of the main outcomes as a LaTeX table, one block per quantity with its unit."""
     rows: dict[str, list[list[str]]] = {}
     for column in main:
         own = paired[(paired["level"] == column.level) & (paired["quantity"] == column.quantity)]
         records: Any = own.to_dict("records")
-        rows.setdefault(column.quantity, []).extend(map(_paired_cells, records))
+        rows.setdefault(column.quantity, []).extend(_paired_cells(record, called) for record in records)
     interval = rf"{100.0 * confidence:g}\,\% interval"
     head = ["Level", "Cases", "$n$", "Intact (SD)", "Treated (SD)", "Change (SD)", interval]
     head += [r"Change (\%)", "$g_z$", "$g_{av}$", "$p$", "Resolved"]
@@ -218,26 +231,24 @@ def paired_latex(
         + ("p: paired t-test. " if words.is_sample else "")
         + "Resolved: cases in which the change exceeds its numerical floor (a dash: no floor was computed)."
     )
-    return latex_table(
-        head, _blocks(rows), caption=latex_text(caption), label="tab:paired-differences", columns="llrrrrrrrrrr"
-    )
+    return _latex(head, rows, "llrrrrrrrrrr", _absent(interval, words), caption, "tab:paired-differences")
 
 
 _ENDS = (("mean_low", "mean_high"), ("q25", "q75"), ("min", "max"))
 """Pairs of columns that are shown as one."""
 
 
-def _paired_cells(row: Mapping[str, Any]) -> list[str]:
+_OF_EFFECTS = 0.1
+"""Spread to which effect sizes are rounded: two decimals, since hundredths already mean nothing."""
+
+
+def _paired_cells(row: Mapping[str, Any], called: Mapping[str, FactorWords]) -> list[str]:
     """One row of the LaTeX table of differences."""
-    states = [
-        f"{latex_number(row[f'{of}_mean'], row[f'{of}_sd'], sign=of == 'change')} "
-        f"({latex_number(row[f'{of}_sd'], row[f'{of}_sd'])})"
-        for of in _SUMMED
-    ]
-    effects = [latex_number(row[key], abs(row[key]) or None) for key in ("hedges_g_z", "hedges_g_av")]
+    states = [latex_spread(row[f"{of}_mean"], row[f"{of}_sd"], sign=of == "change") for of in _SUMMED]
+    effects = [latex_number(row[key], _OF_EFFECTS) for key in ("hedges_g_z", "hedges_g_av")]
     return [
         latex_text(row["level"]),
-        latex_text(group_words(row["factor"] or None, row["value"])),
+        _case_cell(called[row["factor"]], row["value"]) if row["factor"] else "all",
         str(row["n"]),
         *states,
         latex_interval(row["change_low"], row["change_high"], row["change_sd"]),
@@ -246,6 +257,37 @@ def _paired_cells(row: Mapping[str, Any]) -> list[str]:
         latex_p_value(row["t_p"]),
         resolved_words(row) or "--",
     ]
+
+
+def _case_cell(factor: FactorWords, value: object) -> str:
+    """A group of cases; no line ends between a number and its unit."""
+    return f"{latex_text(factor.words)} = " + r"\,".join(map(latex_text, factor.shown(value)))
+
+
+def _absent(interval: str, words: StudyWords) -> tuple[str, ...]:
+    """Columns that a table of chosen points does not have."""
+    return () if words.is_sample else (interval, "$p$")
+
+
+def _latex(
+    head: Sequence[str],
+    rows: Mapping[str, list[list[str]]],
+    columns: str,
+    dropped: Sequence[str],
+    caption: str,
+    label: str,
+) -> str:
+    """A LaTeX table of blocks by quantity, without the dropped columns."""
+    kept = [at for at, title in enumerate(head) if title not in dropped]
+    shown = {quantity: [[row[at] for at in kept] for row in block] for quantity, block in rows.items()}
+    text = latex_text(caption).replace(r"(g\_z)", "($g_z$)").replace(r"(g\_av)", "($g_{av}$)")
+    return latex_table(
+        [head[at] for at in kept],
+        _blocks(shown),
+        caption=text,
+        label=label,
+        columns="".join(columns[at] for at in kept),
+    )
 
 
 def _blocks(rows: Mapping[str, list[list[str]]]) -> list[tuple[str, list[list[str]]]]:

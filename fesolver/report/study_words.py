@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from fesolver.report.factor_words import NamedFactor
 from fesolver.report.quantities import RISK, main_outcomes
 from fesolver.study.explain.outcome_columns import OutcomeColumn, check_columns, outcome_columns
 from fesolver.study.explain.statistics import SAMPLES
@@ -38,15 +39,6 @@ _DESIGNS = {
 
 _MAX_GROUPS = 12
 """Values above which a factor makes no groups of cases."""
-
-
-class NamedFactor(Protocol):
-    """Anything with a name: a factor of the design."""
-
-    @property
-    def name(self) -> str:
-        """Its name, a column of the table."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import numpy as np
 
 from fesolver.anatomy.levels import adjacent_levels
 from fesolver.report.bars import worst_floor
+from fesolver.report.factor_words import factor_words
+from fesolver.report.figure_data import wrapped
 from fesolver.report.quantities import RISK, axis_label, words_of
 from fesolver.report.results import Results
 from fesolver.report.style import COLOURS, change_limit, new_figure
@@ -81,7 +83,7 @@ def sweep_figure(results: Results) -> tuple[str, Figure, pd.DataFrame] | None:
             axes.plot(x[is_resolved], y[is_resolved], "o", color=colour, ms=5.5, label=level)
             axes.plot(x[~is_resolved], y[~is_resolved], "o", mfc="white", mec=colour, ms=5.5)
         axes.axhline(0.0, color="black", lw=0.6)
-        axes.set_xlabel(key)
+        axes.set_xlabel(wrapped(factor_words(key).axis, 34))
         axes.margins(x=0.08)
     limit = change_limit(table["change_percent"].to_numpy(float))
     panels[0].set_ylim(-limit, limit)
@@ -123,7 +125,7 @@ def state_sweep_figure(results: Results) -> tuple[str, Figure, pd.DataFrame] | N
             line = "-" if len(keys) == 1 else ""
             colour = palette[index % len(palette)]
             axes.plot(rows[key], rows[quantity], marker="o", ls=line, lw=1.0, ms=5.5, color=colour, label=level)
-        axes.set_xlabel(key)
+        axes.set_xlabel(wrapped(factor_words(key).axis, 34))
         axes.margins(x=0.08)
     low, high = float(min(0.0, table[quantity].min())), float(max(0.0, table[quantity].max()))
     panels[0].set_ylim(low - 0.08 * (high - low) * (low < 0.0), high + 0.08 * (high - low) * (high > 0.0))

@@ -1,17 +1,19 @@
 """Solve the study's models one by one, and write what they give: results.json and the tables of README.md.
 
-Usage, from the repository's root: `python studies/structured_vs_voxel/compare.py [--report] [--fresh] [WORD ...]`. A
-model that results.json already holds is not solved again; `--report` solves nothing, `--fresh` all; with words, only
-models whose name holds one of them ("tet", "L1 hex8"). Each is solved in a process of its own: its memory is its own.
+    python studies/structured_vs_voxel/compare.py [--report] [--fresh] [WORD ...]
+
+from the repository's root. A model that results.json already holds is not solved again. Each is solved in a process of
+its own: its memory is its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import floor, log10
 from pathlib import Path
@@ -110,17 +112,18 @@ def runs() -> Iterator[Run]:
             yield from (Run(case, kind, size) for size in sizes[case])
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Solve what is missing, then write the report."""
-    if arguments[:1] == ["--model"]:
-        print(json.dumps(_record(next(run for run in runs() if run.key == arguments[1]))))
+    options = _arguments(arguments)
+    if options.model is not None:
+        print(json.dumps(_record(next(run for run in runs() if run.key == options.model))))
         return
-    words = [word for word in arguments if not word.startswith("--")]
-    is_fresh = "--fresh" in arguments and not words
+    words = options.words
+    is_fresh = options.fresh and not words
     found = {} if is_fresh or not RESULTS.exists() else json.loads(RESULTS.read_text())
     for run in runs():
         is_wanted = not words or any(word in run.key for word in words)
-        if "--report" in arguments or not is_wanted or (run.key in found and "--fresh" not in arguments):
+        if options.report or not is_wanted or (run.key in found and not options.fresh):
             continue
         said = subprocess.run(
             [sys.executable, __file__, "--model", run.key], capture_output=True, text=True, check=False
@@ -134,6 +137,18 @@ def main(arguments: list[str]) -> None:
         print(f"{run.key}: {record['cells']} cells, {record['seconds']} s, {record['peak_mb']} MB", flush=True)
         _save(found)
     write_readme(HERE / "README.md", found, tet_lines)
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help='only models whose name holds a word ("tet", "L1 hex8")'
+    )
+    parser.add_argument("--report", action="store_true", help="solve nothing, write the tables of README.md again")
+    parser.add_argument("--fresh", action="store_true", help="solve models again that results.json holds")
+    parser.add_argument("--model", metavar="NAME", help="solve one model and print what it gives, without any file")
+    return parser.parse_args(arguments)
 
 
 def _record(run: Run) -> dict[str, Any]:
@@ -169,4 +184,4 @@ def _save(found: dict[str, dict[str, object]]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

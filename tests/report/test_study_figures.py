@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from fesolver.errors import InputError
+from fesolver.report.factor_words import FactorWords
 from fesolver.report.figure_data import figure_factors, left_out_words, read_outcome, short
 from fesolver.report.index_figures import morris_figure, prcc_figure, settling_figure
 from fesolver.report.map_figure import map_figure, map_table
@@ -253,6 +254,10 @@ def test_pairs_have_both_states_and_say_how_many_rise(sample):
     assert_allclose(data["treated"] - data["intact"], sample[CHANGE], atol=1e-15)
     assert f"L2: {int((sample[CHANGE] > 0).sum())} of 40" in caption
     assert len(figure.axes[0].lines) > len(sample)  # every case a line
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["change of a case", "mean change"]
+    _, _, data = pair_figure(sample, [column], factors=["x", "law"])
+    assert_allclose(data["x"], sample["x"])
+    assert {"law", "floor", "is_open"} <= set(data)
     many = pd.concat([sample, sample.assign(case="more")], ignore_index=True)
     assert len(many) > MOST_LINES
     caption, figure, data = pair_figure(many, [column])
@@ -311,6 +316,9 @@ def test_mesh_convergence_finds_the_order_and_the_limit_of_a_quadratic_error():
     assert_allclose(first.sort_values("size")["seconds"], [1.0, 1 / 8, 1 / 64])
     assert len(figure.axes) == 2  # the outcome and its cost
     assert "order 2" in caption
+    called = {"a": FactorWords("cement volume", "ml")}
+    _, figure, _ = mesh_figure(table, factor, [outcome], is_refinement=False, others=["a"], called=called)
+    assert "cement volume = 2 ml" in [text.get_text() for text in figure.legends[0].get_texts()]
     refined = table.assign(size=1.0 / table["size"])
     factor, outcome = drawn(refined, "size")
     _, _, again = mesh_figure(refined, factor, [outcome], is_refinement=True, others=["a"])

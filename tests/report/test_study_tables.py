@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from fesolver.errors import InputError
-from fesolver.report.latex import latex_interval, latex_number, latex_p_value, latex_table, latex_text
+from fesolver.report.latex import latex_interval, latex_number, latex_p_value, latex_spread, latex_table, latex_text
 from fesolver.report.study_html import study_sections
 from fesolver.report.study_tables import table_files, write_study_tables
 from fesolver.report.study_words import case_groups, main_pairs, study_words
@@ -74,13 +74,18 @@ def check_structure(latex: str) -> None:
     assert re.findall(r"\\begin\{(\w+)\}", bare) == re.findall(r"\\end\{(\w+)\}", bare)[::-1]
     text = re.sub(r"\$[^$]*\$", "", unescaped)
     text = re.sub(r"\\label\{[^}]*\}", "", text)
+    text = re.sub(r">\{\\raggedright", "", text)
     assert not re.search(r"[%#_^~<>|\"]", text)
     assert text.isascii()
     rows = rows_of(latex) if "tabular" in latex else []
     assert len({len(row) for row in rows}) <= 1
-    columns = re.search(r"\\begin\{(?:tabular|longtable)\}\{([lcr]+)\}", bare)
+    columns = re.search(r"\\begin\{(?:tabular|longtable)\}\{(.*)\}", bare)
     assert columns
-    assert {line.count("&") for line in unescaped.split("\n") if "&" in line} == {len(columns[1]) - 1}
+    kinds = re.sub(r">\{[^}]*\}p\{[\d.]+pt\}", "l", columns[1])
+    assert re.fullmatch("[lcr]+", kinds)
+    assert {line.count("&") for line in unescaped.split("\n") if "&" in line} == {len(kinds) - 1}
+    for name, mark in {"longtable": "{longtable}", "pdflscape": "{landscape}", "array": r"\arraybackslash"}.items():
+        assert (mark in bare) == (rf"\usepackage{{{name}}}" in latex.split("\n")[0])
 
 
 class Checker(HTMLParser):
@@ -177,12 +182,14 @@ def test_latex_rows_show_the_numbers_of_the_table(table, tmp_path):
     assert head[:5] == ["Level", "State", "$n$", "Mean", "SD"]
     assert [row[:3] for row in rows] == [["L2", state, "26"] for state in ("intact", "treated", "change")]
     values = table[f"intact/L2/{RISK}"].dropna()
-    assert rows[0][3:6] == [f"${values.mean():.3f}$", f"${values.std():.3f}$", "--"]
+    # No random sample: no column of intervals.
+    assert rows[0][3:5] == [f"${values.mean():.3f}$", f"${values.std():.3f}$"]
     q25, q75 = values.quantile([0.25, 0.75])
-    assert rows[0][7:] == [f"${q25:.3f}$ to ${q75:.3f}$", f"${values.min():.3f}$ to ${values.max():.3f}$"]
+    assert rows[0][6:] == [f"${q25:.3f}$ to ${q75:.3f}$", f"${values.min():.3f}$ to ${values.max():.3f}$"]
     head, *rows = rows_of((tmp_path / "tables" / "paired_differences.tex").read_text())
     assert rows[0][:3] == ["L2", "all", "26"]
     assert rows[3][:2] == ["L2", r"law\_\&\_chain = Morgan\_50\%"]
+    assert "interval" not in " ".join(head)
     assert rows[0][-1] == "26 of 26"
     assert rows[0][5].startswith("$+0.01")
 
@@ -192,8 +199,66 @@ def test_many_rows_break_over_pages():
     latex = latex_table(["A", "B"], [("", rows)], caption="c", label="tab:c", columns="lr")
     assert r"\usepackage{longtable}" in latex
     check_structure(latex)
+    # A turned page holds half as many.
+    for letters, environment in ((4, "table"), (62, "longtable")):
+        latex = latex_table(["A", "B"], [("", [["1" * letters] * 2] * 21)], caption="c", label="t:c", columns="rr")
+        assert rf"\begin{{{environment}}}" in latex
+        check_structure(latex)
     with pytest.raises(InputError, match="2 columns, given 1"):
         latex_table(["A", "B"], [("", [["a"]])], caption="c", label="tab:c", columns="lr")
+
+
+@pytest.mark.parametrize(
+    ("letters", "size", "is_turned"),
+    [
+        (32, "", False),
+        (33, r"\footnotesize", False),
+        (38, r"\footnotesize", False),
+        (41, r"\scriptsize", False),
+        (62, r"\footnotesize", True),
+        (67, r"\scriptsize", True),
+    ],
+)
+def test_a_wide_table_is_set_smaller_then_turned(letters, size, is_turned):
+    # Two columns at 5.0, 4.25 and 4.0 pt a letter, with 6, 4 and 3 pt on both sides of each, on 345 pt; turned 550 pt.
+    latex = latex_table(["A", "B"], [("", [["1" * letters, "1" * letters]])], caption="c", label="tab:c", columns="rr")
+    check_structure(latex)
+    assert re.findall(r"\\(?:footnote|script)size", latex) == ([size] if size else [])
+    assert (r"\begin{landscape}" in latex) == is_turned
+
+
+def test_words_too_long_for_a_line_break():
+    rows = [["the name of a law " * 4, *["$1.234$ to $5.678$"] * 3]]
+    latex = latex_table(list("ABCD"), [("", rows)], caption="c", label="tab:c", columns="lrrr")
+    check_structure(latex)
+    assert r"p{" in latex
+    assert "landscape" not in latex
+
+
+def test_known_keys_are_called_by_their_words_in_the_tables(table, tmp_path):
+    @dataclass(frozen=True)
+    class Known(Factor):
+        keys: tuple[str, ...] = ("input.density_g_cm3",)
+        unit: str = "g/cm3"
+
+    write_study_tables(tmp_path, table, [Known("density_g_cm3")], design="grid", levels=["L2"])
+    latex = (tmp_path / "tables" / "paired_differences.tex").read_text()
+    check_structure(latex)
+    assert rows_of(latex)[2][1] == r"bone density = 0.08\,g/cm$^3$"
+    assert "($g_z$)" in latex
+    page = study_sections(table, [Known("density_g_cm3")], "grid")
+    assert "Full grid over bone density: 26" in page
+    assert "bone density = 0.08 g/cm³" in page
+    assert "% interval" not in page
+    assert "95 % interval" in study_sections(table, FACTORS, "latin_hypercube")
+
+
+def test_a_mean_and_its_spread_share_digits_and_power():
+    assert latex_spread(0.386991, 9.8e-4) == r"$0.38699\ (0.00098)$"
+    assert latex_spread(-6.31e-4, 3.2e-4, sign=True) == r"$-6.3\ (3.2)\times10^{-4}$"
+    assert latex_spread(13360.4, 0.0) == r"$13360\ (0)$"
+    assert latex_spread(float("nan"), float("nan")) == "-- (--)"
+    assert latex_interval(-7.5e-4, 2.1e-4, 3.2e-4) == r"$(-7.5$ to $2.1)\times10^{-4}$"
 
 
 def test_numbers_are_rounded_at_the_second_figure_of_their_spread():
@@ -203,7 +268,7 @@ def test_numbers_are_rounded_at_the_second_figure_of_their_spread():
     assert latex_number(-0.004, 0.3) == "$0.00$"
     assert latex_number(2.5e-7, 1.2e-8, sign=True) == r"$+2.50\times10^{-7}$"
     assert latex_number(6.02e23) == r"$6.020\times10^{23}$"
-    assert latex_number(0.0, 0.0) == "$0.000$"
+    assert latex_number(0.0, 0.0) == "$0$"
     assert latex_number(float("nan"), 1.0) == "--"
     assert latex_number(-np.inf) == r"$-\infty$"
     assert latex_interval(1.0, np.nan, 1.0) == "--"
@@ -215,6 +280,7 @@ def test_text_from_outside_cannot_be_a_command():
     assert latex_text("\\input{/x} 5% & #1_a^b~$\n[x]") == (
         r"\textbackslash{}input\{/x\} 5\% \& \#1\_a\textasciicircum{}b\textasciitilde{}\$ {[}x{]}"
     )
+    assert latex_text("éł ≤ 漢ð −1 ½ ą") == r"éł $\le$ ?? $-$1 1/2 a"
     assert latex_text("N/mm² ± °") == r"N/mm$^2$ $\pm$ $^\circ$"
 
 

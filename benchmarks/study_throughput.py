@@ -10,7 +10,8 @@ demo segment, intact and treated, on one mesh: bone density, cement volume and c
 - separate: one `fesolver run CASE --no-report` a case, as many at a time as the engine has workers, one thread each,
   caches warm; with `--separate` so many of the cases, evenly taken, and the time scaled up, which is said;
 - loop: the same cases one after the other in one process, nothing shared between them (`--loop`, 10 by default);
-- trivial: 10,000 tasks that compute nothing through pool, dataset and table: milliseconds a task.
+- trivial: 10,000 tasks that compute nothing through pool, dataset and table, in one group and in as many groups as
+  tasks; 1000 cases planned: milliseconds a task and a case. `--trivial` measures this part again and nothing else.
 
 Answers are compared before times: the largest relative difference of any outcome, engine against separate.
 """
@@ -197,13 +198,31 @@ def make_nothing() -> Any:
 
 
 def trivial(folder: str, n_tasks: int) -> Record:
+    """Tasks that compute nothing, few groups and many; and what a case costs before it is computed."""
+    from fesolver.study.config import study_from_dict
+    from fesolver.study.design.plan import plan_study
+    from fesolver.study.tasks import study_tasks
+
+    start = time.perf_counter()
+    planned = len(study_tasks(plan_study(study_from_dict(study_tables(1000, 1.0, is_scattered=True)))))
+    return {
+        "ms_to_plan_a_case": 1e3 * (time.perf_counter() - start) / planned,
+        "one_group": nothing_computed(folder + "1", n_tasks, 1),
+        "groups_as_many_as_tasks": nothing_computed(folder + "n", n_tasks, n_tasks),
+    }
+
+
+def nothing_computed(folder: str, n_tasks: int, n_groups: int) -> Record:
     """So many tasks that compute nothing, and the table read while it grows."""
     from fesolver.study.engine.dataset import Dataset, read_table
     from fesolver.study.engine.loop import run_tasks
     from fesolver.study.engine.pool import LocalPool
     from fesolver.study.engine.task import Row, Task
 
-    tasks = [Task(f"{k:064x}", f"{k:05d}-x", k, {"factor": float(k)}, {}, ("one",)) for k in range(n_tasks)]
+    tasks = [
+        Task(f"{k:064x}", f"{k:05d}-x", k, {"factor": float(k)}, {}, ("mesh", str(k % n_groups)))
+        for k in range(n_tasks)
+    ]
     place, rows_seen = Path(folder) / "results", list[int]()
 
     class Reader:
@@ -233,7 +252,14 @@ def main() -> None:
     parser.add_argument("--separate", type=int, default=None, help="separate runs; all cases by default")
     parser.add_argument("--loop", type=int, default=10)
     parser.add_argument("--json", type=Path, default=RESULTS / "study_throughput.json")
+    parser.add_argument("--trivial", action="store_true", help="measure the tasks that compute nothing again")
     given = parser.parse_args()
+    if given.trivial:
+        with tempfile.TemporaryDirectory() as name:
+            record = json.loads(given.json.read_text()) | {"trivial": tiny_of(Path(name), 10_000)}
+        given.json.write_text(json.dumps(record, indent=1) + "\n")
+        print(json.dumps(record["trivial"], indent=1))
+        return
     n_cases, refinement = (8, 0.3) if given.quick else (given.cases, 1.0)
     n_run = min(n_cases, given.separate or n_cases)
     with tempfile.TemporaryDirectory() as name:
@@ -249,12 +275,7 @@ def main() -> None:
             __file__, "loop", {"n_cases": n_cases, "refinement": refinement, "n_run": min(given.loop, n_cases)},
             threads=1,
         ).result  # fmt: skip
-        tiny = run_child(
-            __file__,
-            "trivial",
-            {"folder": str(folder / "trivial"), "n_tasks": 200 if given.quick else 10_000},
-            threads=1,
-        ).result
+        tiny = tiny_of(folder, 200 if given.quick else 10_000)
     record = {
         "cases": n_cases,
         "engine": runs,
@@ -271,6 +292,11 @@ def main() -> None:
     print(json.dumps(record, indent=1))
     if not given.quick:
         given.json.write_text(json.dumps(record | {"machine": machine()}, indent=1) + "\n")
+
+
+def tiny_of(folder: Path, n_tasks: int) -> Record:
+    """The tasks that compute nothing, in a process of their own."""
+    return run_child(__file__, "trivial", {"folder": str(folder / "trivial"), "n_tasks": n_tasks}, threads=1).result
 
 
 def machine() -> Record:

@@ -87,7 +87,11 @@ def draw(rows: list[Record]) -> Figure:
     figure, axes = plt.subplots(figsize=(6.0, 4.0), layout="constrained")
     for row in rows:
         axes.plot(row["cells"] / 1e3, row["seconds_mesh"], "o", color="#0072B2")
-        axes.annotate(row["case"], (row["cells"] / 1e3, row["seconds_mesh"]), xytext=(4, 4), textcoords="offset points")
+        left = row["cells"] > 0.6 * max(other["cells"] for other in rows)
+        axes.annotate(
+            row["case"], (row["cells"] / 1e3, row["seconds_mesh"]), xytext=(-5 if left else 5, 4),
+            textcoords="offset points", ha="right" if left else "left",
+        )  # fmt: skip
     axes.axhline(30.0, color="0.6", linestyle="--")
     axes.axvline(100.0, color="0.6", linestyle="--")
     axes.set(xlabel="Cells (thousands)", ylabel="Seconds of the mesh", xlim=(0, None), ylim=(0, None))

@@ -137,6 +137,7 @@ def run_and_tell(folder: str, act: str) -> None:
     from fesolver.interrupts import end_on_signals
     from fesolver.study.engine.pool import LocalPool
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell's children inherit that it is ignored
     end_on_signals()
     Path(folder, "begun").touch()
     tasks = make_tasks(4, sleep=60.0, act=act)

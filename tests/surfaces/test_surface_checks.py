@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -300,11 +298,8 @@ def test_a_surface_without_triangles_is_called_empty():
 @pytest.mark.parametrize("level", ["L1", "L2", "L3", "L4", "L5"])
 def test_the_shared_surfaces_are_closed_rings_that_meet_themselves_nowhere(data_dir, level):
     surface = read_surface(data_dir / "surfaces_L1_L5" / f"{level}.ply", axes="ALS", unit="mm")
-    self_intersections(surface)  # compiled
-    start = time.perf_counter()
     report = check_surface(surface, name=level)
 
-    assert time.perf_counter() - start < 2.0
     assert report.findings == ()
     assert report.genus == 1
     # A lumbar vertebra with its processes; LPS: processes behind, at larger y.

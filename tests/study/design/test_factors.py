@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from typing import Any
 
 import numpy as np
@@ -324,22 +323,3 @@ def test_each_mistake_is_one_message_with_file_key_and_what_to_do(name):
         assert word in str(caught.value)
     assert caught.value.fix
     assert str(caught.value).count("s.toml") == 1
-
-
-def test_a_case_takes_under_a_millisecond_and_a_half():
-    config = study(
-        {
-            "volume": {"key": VOLUME, "low": 0.0, "high": 6.0, "n": 10},
-            "young": {"key": "materials.cement_young_mpa", "low": 500.0, "high": 3000.0, "n": 10},
-            "density": {"derive": "t_score", "values": [-4.0, -3.0, -2.0]},
-        }
-    )
-    plan = plan_study(config)
-
-    def seconds() -> float:
-        start = time.process_time()
-        for index in range(100):
-            plan.case(index)
-        return (time.process_time() - start) / 100
-
-    assert min(seconds() for _ in range(3)) < 1.5e-3  # 0.35 ms measured on an idle core

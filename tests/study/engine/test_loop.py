@@ -141,14 +141,9 @@ def test_lost_workers_are_counted_and_the_table_is_that_of_a_quiet_run(tmp_path)
 
 
 @pytest.mark.long
-def test_ten_thousand_trivial_tasks_cost_less_than_five_milliseconds_each_on_disk(tmp_path, record_property):
+def test_ten_thousand_trivial_tasks_end_up_on_disk_in_few_parts(tmp_path):
     tasks = make_tasks(10_000, groups=[("a",), ("b",)])
     with LocalPool(Toy, 2) as pool:
-        list(pool.run(make_tasks(2)))
-        start = time.perf_counter()
-        count = run_tasks(tasks, Dataset(tmp_path), pool)
-        milliseconds = 1000 * (time.perf_counter() - start) / len(tasks)
-    record_property("ms_per_task", milliseconds)
-    print(f"{milliseconds:.3f} ms a task, {len(os.listdir(tmp_path))} parts")
-    assert count == RunCount(done=10_000)
-    assert milliseconds < 5.0
+        assert run_tasks(tasks, Dataset(tmp_path), pool) == RunCount(done=10_000)
+    assert len(os.listdir(tmp_path)) < 100
+    assert len(read_table(tmp_path, tasks)) == 10_000

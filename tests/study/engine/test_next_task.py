@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from engine_toys import make_tasks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,19 +87,3 @@ def test_coarse_group_is_kept_when_the_fine_one_is_used_up():
     assert next_task(WaitingTasks(tasks), ("m1", "i9"), []) == 0
     assert next_task(WaitingTasks(tasks[1:]), ("m1", "i1"), [("m1", "i3")]) == 3  # helps there rather than leave
     assert next_task(WaitingTasks(tasks), None, []) == 1  # the largest of the largest
-
-
-def test_choice_costs_little_with_as_many_groups_as_tasks():
-    """Time a choice does not grow with the number of groups: 10 times as many take no 40 times as long in all."""
-
-    def seconds(count):
-        waiting = WaitingTasks(make_tasks(count, groups=[("mesh", str(i)) for i in range(count)]))
-        start = time.process_time()
-        own = None
-        while waiting:
-            waiting.take(own, [("mesh", "0")])
-            own = ("mesh", "1")
-        return time.process_time() - start
-
-    seconds(100)
-    assert seconds(10_000) < 40 * max(seconds(1000), 0.005)

@@ -12,6 +12,7 @@ from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.regions import cell_volumes
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.outcomes.surface import FacetSurface
+from fesolver.report.factor_words import factor_words
 
 if TYPE_CHECKING:
     from fesolver.study.check import StudyCheck
@@ -31,7 +32,7 @@ def check_lines(check: StudyCheck) -> list[str]:
         f"segment:  {', '.join(mesh.levels)}{how}",
         f"cells:    {_thousands(check.n_cells)} {cells}, {_thousands(check.n_dof)} unknowns",
         f"cases:    {_thousands(check.n_cases)}{_workers(check)}",
-        *(f"factor:   {factor}" for factor in check.factors),
+        *(f"factor:   {f.name}: {factor_words(f).label}: {f.describe()}" for f in check.factors),
         f"memory:   {_thousands(round(check.memory_mb))} MB{' for each worker' if check.n_workers > 1 else ''}",
         f"disk:     {_thousands(max(1, round(check.disk_mb)))} MB",
         f"time:     {_duration(check.seconds_estimate)}",

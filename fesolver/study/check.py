@@ -18,6 +18,7 @@ from fesolver.imaging.volume import SegmentImage
 from fesolver.meshing.spine_mesh import SpineMesh
 from fesolver.solvers.prepare import thread_count
 from fesolver.study.config import StudyConfig
+from fesolver.study.design.factors import Factor
 from fesolver.study.design.plan import MAX_CASES, StudyPlan, plan_study
 from fesolver.study.engine.cores import worker_count
 from fesolver.study.geometry_record import geometry_record, mesh_text, mesh_warnings, surface_record
@@ -72,8 +73,8 @@ class StudyCheck:
         Cases that would be computed at once on this machine, and the threads of each.
     disk_mb : float
         Expected size of the result folder without figures, MB.
-    factors : tuple of str
-        What is varied, a line for each factor.
+    factors : tuple of Factor
+        What is varied.
     mesh_text : str
         Kind of mesh and size of its cells, in words.
     geometry : mapping or None
@@ -95,7 +96,7 @@ class StudyCheck:
     n_workers: int = 1
     threads: int = 1
     disk_mb: float = 0.0
-    factors: tuple[str, ...] = ()
+    factors: tuple[Factor, ...] = ()
     mesh_text: str = ""
     geometry: Mapping[str, Any] | None = None
 
@@ -155,7 +156,7 @@ def check_study(
         n_workers=n_workers,
         threads=n_threads,
         disk_mb=expected_disk_mb(config, len(plan), n_cells),
-        factors=tuple(f"{factor.name}: {factor.label}, {factor.describe()}" for factor in plan.factors),
+        factors=plan.factors,
         mesh_text=mesh_text(first),
         geometry=_geometry(first, data, intact),
     )

@@ -56,6 +56,21 @@ def test_a_check_names_mesh_size_and_no_scanner(fractured):
     assert not any("scanner" in line for line in lines)
 
 
+def test_a_check_says_what_is_varied_in_words_and_between_which_values():
+    lines = check_lines(
+        check(
+            factors={
+                "stiff": {"key": "load.force_n", "values": [400.0, 500.0]},
+                "mine": {"key": "load.top", "values": ["free", "tilt"]},
+            }
+        )
+    )
+
+    assert "factor:   stiff: compressive force (N): 400.0, 500.0" in lines
+    assert any(line.startswith("factor:   mine: ") and line.endswith(": free, tilt") for line in lines)
+    assert "cases:    4" in "\n".join(lines)
+
+
 def test_the_uncertainty_of_a_t_score_is_stated(fractured):
     # T = -3: 0.1467 - 3 * 0.0267 g/cm3.
     text = "\n".join(check_lines(fractured))

@@ -131,8 +131,8 @@ def test_every_start_is_checked():
 def test_blocks_copied_from_known_places_are_those_that_are_searched(monkeypatch):
     problem, loads = block()
     copied = prepare(problem, "amg")
-    copy = amg._free_blocks
-    monkeypatch.setattr(amg, "_free_blocks", lambda nodes, K, has_own_pattern: copy(nodes, K, has_own_pattern=False))
+    copy = amg.free_blocks
+    monkeypatch.setattr(amg, "free_blocks", lambda nodes, K, has_own_pattern: copy(nodes, K, has_own_pattern=False))
     searched = prepare(problem, "amg")
 
     assert_array_equal(copied._upper, searched._upper)

@@ -28,7 +28,7 @@ from fesolver.outcomes.weighted import weighted_mean
 from fesolver.solvers.prepare import prepare
 from fesolver.study.config import study_from_dict
 from fesolver.study.inputs import read_data
-from fesolver.study.model import Model, build_models, make_problem
+from fesolver.study.model import Extras, Model, build_models, make_problem
 from fesolver.study.stages import Stages
 from fesolver.study.state_solver import solved_state
 
@@ -64,7 +64,7 @@ def body_alone(model: Model, level: str) -> Model:
     mesh, tissue = extract_body(model.mesh, model.tissue, level)
     parts = [r.cells for name, r in model.mesh.regions.items() if name.split("/")[0] == level]
     cells = np.unique(np.concatenate(parts))
-    return replace(model, mesh=mesh, tissue=tissue, elasticity=_restricted(model.elasticity, cells), cavities=())
+    return replace(model, mesh=mesh, tissue=tissue, elasticity=_restricted(model.elasticity, cells), extras=Extras())
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def test_results_of_points_that_were_taken_out_are_mentioned_once(study):
     study["n_left_over"] = 3
     result = runner.invoke(app, ["run", "a.toml"])
 
-    words = f"3 results of points that are no longer in the study are kept in {Path('results/a/results')} and not in"
+    words = f"3 results in {Path('results/a/results')} belong to no case of the study as it is now"
     assert result.stdout.count(words) == 1
 
 

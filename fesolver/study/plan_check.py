@@ -44,9 +44,11 @@ def left_over_note(count: int, out: Path) -> str:
     """That results are kept which the table does not show; empty where there are none."""
     if not count:
         return ""
-    what, verb = ("result of a point", "is") if count == 1 else ("results of points", "are")
-    folder = out / "results"
-    return f"{count} {what} that {verb} no longer in the study {verb} kept in {folder} and not in the table"
+    what, belong, are = ("result", "belongs", "it is") if count == 1 else ("results", "belong", "they are")
+    return (
+        f"{count} {what} in {out / 'results'} {belong} to no case of the study as it is now (other values, inputs, "
+        f"outcomes or version): {are} kept, and not in the table"
+    )
 
 
 def left_over_of(plan: StudyPlan, out: Path) -> str:

@@ -48,8 +48,9 @@ def test_results_without_a_case_are_counted_and_none_are_not_mentioned():
 
     assert [n_left_over(there, wanted) for wanted in (set("abc"), set("abx"), set())] == [0, 1, 3]
     assert left_over_note(0, Path("out")) == ""
-    assert left_over_note(1, Path("out")).startswith("1 result of a point that is no longer in the study is kept in ")
-    assert left_over_note(2, Path("out")).startswith("2 results of points that are no longer in the study are kept in ")
+    assert left_over_note(1, Path("out")).startswith(f"1 result in {Path('out/results')} belongs to no case of the ")
+    assert left_over_note(1, Path("out")).endswith("version): it is kept, and not in the table")
+    assert left_over_note(2, Path("out")).startswith(f"2 results in {Path('out/results')} belong to no case of the ")
 
 
 def test_a_folder_that_is_not_there_or_not_of_the_study_has_nothing_left_over(tmp_path):

@@ -18,6 +18,7 @@ from fesolver.errors import InputError
 from fesolver.study.check import check_study
 from fesolver.study.config import study_from_dict
 from fesolver.study.design.plan import plan_study
+from fesolver.study.plan_check import left_over_note
 from fesolver.study.runner import run_study
 from fesolver.study.tasks import base_study, study_tasks
 
@@ -86,7 +87,7 @@ def test_a_new_value_of_a_factor_computes_its_own_cases_only(whole, tmp_path):
 def test_results_of_points_that_were_taken_out_stay_and_are_told_of(whole, tmp_path):
     out, fewer = tmp_path / "out", paired(volumes=VOLUMES[:2])
     shutil.copytree(whole, out)
-    words = f"2 results of points that are no longer in the study are kept in {out / 'results'} and not in the table"
+    words = left_over_note(2, out)
 
     checked = check_study(fewer, threads=1, out=out)
     summary = run_study(fewer, out, threads=1, workers=1)

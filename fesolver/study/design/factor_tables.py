@@ -129,7 +129,7 @@ def _factor(name: str, table: FactorTable, config: StudyConfig, kind: str) -> Fa
     if table.values is not None:
         return Factor(**common, values=table.values)
     if table.n is not None:
-        return Factor(**common, values=_range_values(table, is_whole))
+        return Factor(**common, values=_range_values(name, table, is_whole))
     return Factor(**common, distribution=_spread(name, table, kind))
 
 
@@ -215,7 +215,7 @@ def _check_values(name: str, table: FactorTable) -> None:
         )
 
 
-def _range_values(table: FactorTable, is_whole: bool) -> tuple[float, ...]:
+def _range_values(name: str, table: FactorTable, is_whole: bool) -> tuple[float, ...]:
     """The n values of a range, both ends exact; whole numbers where the key takes no other and they are."""
     assert table.low is not None
     assert table.high is not None
@@ -223,7 +223,7 @@ def _range_values(table: FactorTable, is_whole: bool) -> tuple[float, ...]:
     if table.n > MOST_VALUES:
         raise InputError(
             f"a range of {table.n} values is taken for a mistake; a factor has {MOST_VALUES} at most",
-            where="[factors]",
+            where=f"factors.{name}.n",
             fix="give a smaller n, or leave it out and sample the range, as kind = 'latin_hypercube' does",
         )  # fmt: skip
     space = np.geomspace if table.spacing == "log" else np.linspace

@@ -323,3 +323,9 @@ def test_each_mistake_is_one_message_with_file_key_and_what_to_do(name):
         assert word in str(caught.value)
     assert caught.value.fix
     assert str(caught.value).count("s.toml") == 1
+
+
+def test_a_range_of_more_values_than_anybody_means_is_refused_at_its_own_key():
+    with pytest.raises(InputError, match=r"1000000000 values is taken for a mistake") as caught:
+        study_factors(study({"volume": {"key": VOLUME, "low": 0.0, "high": 6.0, "n": 10**9}}))
+    assert "factors.volume.n" in str(caught.value)
